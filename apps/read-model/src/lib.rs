@@ -1,0 +1,1 @@
+//! The social read model: rows made from events, and the queries on them.

@@ -1,0 +1,2 @@
+//! Everything in one process on the embedded default.
+fn main() {}

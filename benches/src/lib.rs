@@ -1,0 +1,1 @@
+//! Benchmarks, grouped by question, beside the bare limit.

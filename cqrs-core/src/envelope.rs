@@ -1,0 +1,301 @@
+//! What travels with a message: who, when, under which id, and because of what.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::log::EventId;
+use crate::time::{Clock, Random, Timestamp};
+use crate::version::Precondition;
+
+/// The id of a command: every attempt of one command carries the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct CommandId(Uuid);
+
+impl CommandId {
+    /// The command known by `uuid`.
+    #[must_use]
+    pub const fn new(uuid: Uuid) -> Self {
+        Self(uuid)
+    }
+
+    /// A new id, UUIDv7: ordered by time, unique by randomness.
+    #[must_use]
+    pub fn fresh(clock: &impl Clock, random: &impl Random) -> Self {
+        let millis = u64::try_from(clock.now().as_millis()).unwrap_or(0);
+        let mut bytes = [0; 10];
+        bytes[..8].copy_from_slice(&random.next_u64().to_be_bytes());
+        bytes[8..].copy_from_slice(&random.next_u64().to_be_bytes()[..2]);
+        Self(uuid::Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid())
+    }
+
+    /// The id of `actor`'s command under the idempotency `key`: UUIDv5 of (actor, NUL, key).
+    ///
+    /// `namespace` is random, kept in the store and never shown, so that nobody
+    /// can find the key of a command from its id.
+    #[must_use]
+    pub fn keyed(namespace: Uuid, actor: &Actor, key: &str) -> Self {
+        let name = [actor.as_str().as_bytes(), b"\0", key.as_bytes()].concat();
+        Self(Uuid::new_v5(&namespace, &name))
+    }
+
+    /// The id of the command that `reactor` sends because of `event`; `nth` tells several apart.
+    #[must_use]
+    pub fn reaction(event: EventId, reactor: &str, nth: u32) -> Self {
+        let name = format!("{event}\0{reactor}\0{nth}");
+        Self(Uuid::new_v5(&REACTIONS, name.as_bytes()))
+    }
+
+    /// An id derived from this command for something that it creates: the same in every attempt.
+    #[must_use]
+    pub fn derive(self, what: &str) -> Uuid {
+        Uuid::new_v5(&self.0, what.as_bytes())
+    }
+
+    /// The bare UUID.
+    #[must_use]
+    pub const fn as_uuid(self) -> Uuid {
+        self.0
+    }
+}
+
+/// The namespace of reactors' command ids. Frozen: a change repeats every reaction.
+const REACTIONS: Uuid = Uuid::from_u128(0x7d1a_6c0e_54b2_4f0b_9a35_2f6d_8c1e_b7a4);
+
+impl fmt::Display for CommandId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Whoever a command is done for: 1 to 255 bytes, opaque to the library. Cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Actor(Arc<str>);
+
+/// A text that is no [`Actor`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("an actor is 1 to 255 bytes without NUL, not {0}")]
+pub struct InvalidActor(usize);
+
+impl Actor {
+    /// Takes `text` as an actor.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidActor`] unless it is 1 to 255 bytes without NUL.
+    pub fn parse(text: &str) -> Result<Self, InvalidActor> {
+        if (1..=255).contains(&text.len()) && !text.contains('\0') {
+            Ok(Self(text.into()))
+        } else {
+            Err(InvalidActor(text.len()))
+        }
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a client asked for, hashed; tells a repeated request from another one under the same id.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RequestHash([u8; 32]);
+
+impl RequestHash {
+    /// Wraps a digest of the request's meaning.
+    #[must_use]
+    pub const fn new(digest: [u8; 32]) -> Self {
+        Self(digest)
+    }
+
+    /// The digest.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for RequestHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RequestHash(")?;
+        self.0[..4].iter().try_for_each(|b| write!(f, "{b:02x}"))?;
+        f.write_str("…)")
+    }
+}
+
+/// How a command's id came to be, and so whether the command may come again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Identity {
+    /// Minted for this one attempt; nobody can ask again under it.
+    Fresh,
+    /// Derived from what caused it (a reactor's event): the same on redelivery.
+    Derived,
+    /// Named by the client, who may ask again: a repeat gets the first answer.
+    Keyed(RequestHash),
+}
+
+impl Identity {
+    /// Whether the same id may arrive more than once.
+    #[must_use]
+    pub fn may_repeat(self) -> bool {
+        self != Self::Fresh
+    }
+
+    /// The hash that repeats are compared by.
+    #[must_use]
+    pub fn request(self) -> Option<RequestHash> {
+        match self {
+            Self::Keyed(request) => Some(request),
+            Self::Fresh | Self::Derived => None,
+        }
+    }
+}
+
+/// W3C trace context, carried unread from the request into the stored events.
+///
+/// # Reference
+///
+/// <https://www.w3.org/TR/trace-context/>
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TraceContext {
+    traceparent: Arc<str>,
+    tracestate: Option<Arc<str>>,
+}
+
+impl TraceContext {
+    /// Reads the two headers; `None` unless `traceparent` is well-formed (then `tracestate` is dropped too).
+    #[must_use]
+    pub fn parse(traceparent: &str, tracestate: Option<&str>) -> Option<Self> {
+        let lower_hex = |part: &str, len| {
+            part.len() == len && part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+        };
+        let parts: Vec<&str> = traceparent.split('-').collect();
+        let [version, trace, parent, flags] = parts[..] else {
+            return None;
+        };
+        let well_formed = lower_hex(version, 2)
+            && version != "ff"
+            && lower_hex(trace, 32)
+            && trace.bytes().any(|b| b != b'0')
+            && lower_hex(parent, 16)
+            && parent.bytes().any(|b| b != b'0')
+            && lower_hex(flags, 2);
+        let tracestate = tracestate
+            .filter(|state| state.len() <= 512 && state.bytes().all(|b| (0x20..=0x7e).contains(&b)))
+            .map(Arc::from);
+        well_formed.then(|| Self {
+            traceparent: traceparent.into(),
+            tracestate,
+        })
+    }
+
+    /// The `traceparent` header.
+    #[must_use]
+    pub fn traceparent(&self) -> &str {
+        &self.traceparent
+    }
+
+    /// The `tracestate` header.
+    #[must_use]
+    pub fn tracestate(&self) -> Option<&str> {
+        self.tracestate.as_deref()
+    }
+}
+
+/// Tells whoever sent a command whether the answer is one that was given before.
+///
+/// The answer of a repeat is equal to the first in every part, so this is said beside it.
+#[derive(Debug, Clone, Default)]
+pub struct ReplayMark(Option<Arc<AtomicBool>>);
+
+impl ReplayMark {
+    /// A mark that can be read afterwards; the default one only forgets.
+    #[must_use]
+    pub fn watched() -> Self {
+        Self(Some(Arc::default()))
+    }
+
+    /// Says that the answer was given before.
+    pub fn set(&self) {
+        if let Some(mark) = &self.0 {
+            mark.store(true, Ordering::Release);
+        }
+    }
+
+    /// Whether it was set.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        self.0
+            .as_ref()
+            .is_some_and(|mark| mark.load(Ordering::Acquire))
+    }
+}
+
+/// What travels with a message.
+#[derive(Debug, Clone)]
+pub struct Envelope {
+    /// The command's id (a query's own id, where it is a query).
+    pub command_id: CommandId,
+    /// Whether that id may come again.
+    pub identity: Identity,
+    /// Whoever asks.
+    pub actor: Actor,
+    /// When the command was first received.
+    pub time: Timestamp,
+    /// The whole conversation's id: that of the command which began it.
+    pub correlation_id: Uuid,
+    /// The direct cause's id: the event's where a reactor sends it, else the command's own.
+    pub causation_id: Uuid,
+    /// The trace that it belongs to.
+    pub trace: Option<TraceContext>,
+    /// What the client demands of the stream's version.
+    pub precondition: Option<Precondition>,
+    /// 1 where no earlier attempt can have landed; from 2 on the log is asked before anything is decided.
+    pub attempt: u32,
+    /// Set where the answer is one that was given before.
+    pub replayed: ReplayMark,
+}
+
+impl Envelope {
+    /// The envelope of a command that begins a conversation under an id of its own.
+    #[must_use]
+    pub fn new(command_id: CommandId, actor: Actor, time: Timestamp) -> Self {
+        Self {
+            command_id,
+            identity: Identity::Fresh,
+            actor,
+            time,
+            correlation_id: command_id.as_uuid(),
+            causation_id: command_id.as_uuid(),
+            trace: None,
+            precondition: None,
+            attempt: 1,
+            replayed: ReplayMark::default(),
+        }
+    }
+
+    /// The same, with an id that may come again.
+    #[must_use]
+    pub fn with_identity(mut self, identity: Identity) -> Self {
+        self.identity = identity;
+        self
+    }
+
+    /// The same, demanding `precondition` of the stream.
+    #[must_use]
+    pub fn with_precondition(mut self, precondition: Precondition) -> Self {
+        self.precondition = Some(precondition);
+        self
+    }
+}

@@ -1,0 +1,50 @@
+//! CQRS and event sourcing without a framework.
+
+mod aggregate;
+mod codec;
+mod envelope;
+mod event;
+mod handler;
+mod ledger;
+mod log;
+mod message;
+mod position;
+mod projection;
+mod snapshot;
+mod stream;
+mod time;
+mod upcast;
+mod version;
+
+pub use aggregate::{Aggregate, Decide, Decided, Outcome, Snapshotted};
+pub use codec::{Codec, DecodeError, EncodeError, Encoding, EventType};
+pub use envelope::{
+    Actor, CommandId, Envelope, Identity, InvalidActor, ReplayMark, RequestHash, TraceContext,
+};
+pub use event::Event;
+pub use handler::{Behaviour, Handler};
+pub use ledger::{Claimed, Ledger, LedgerError, Reservations, ReservedValue, Settlement};
+pub use log::{
+    AppendError, AppendToLog, Appended, Commit, CommitHeader, EventData, EventId, EventLog,
+    InvalidCommit, ReadError, ReadLog, RecordedCommit, RecordedEvent, Subscribe, Subscription,
+    TailLog,
+};
+pub use message::{Command, DispatchError, DispatchResult, Message, Query};
+pub use position::{InvalidLogPosition, LogPosition, Partition, Position};
+pub use projection::{
+    ApplyError, Batch, Checkpoint, CheckpointError, CheckpointStore, EventRef, Parked,
+    ParkedStreams, Projection,
+};
+pub use snapshot::{Snapshot, SnapshotError, SnapshotStore};
+pub use stream::{InvalidStreamName, PARTITION_HASH, StreamName};
+pub use time::{Clock, Random, Timer, Timestamp};
+pub use upcast::{UpcastError, Upcasters};
+pub use version::{ExpectedVersion, Precondition, Version};
+
+#[doc(hidden)]
+pub use event::{schema_version, unknown_event};
+#[doc(hidden)]
+pub use serde_json;
+
+/// An error from outside: a driver, a handler, a closure.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -1,0 +1,1 @@
+//! Event log, snapshots, ledger and read models in one SQLite file.

@@ -1,0 +1,1 @@
+//! The social domain: posts, comments, likes and authors. Pure.
