@@ -213,27 +213,33 @@ impl TraceContext {
     }
 }
 
-/// Tells whoever sent a command whether the answer is one that was given before.
+/// A fact about an answer that is said beside it, because the answer itself must not differ by it.
 ///
-/// The answer of a repeat is equal to the first in every part, so this is said beside it.
+/// Set by whoever answers, read by whoever asked; clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct ReplayMark(Option<Arc<AtomicBool>>);
+pub struct Mark(Option<Arc<AtomicBool>>);
 
-impl ReplayMark {
+/// Tells whoever sent a command that the answer is one which was given before.
+pub type ReplayMark = Mark;
+
+/// Tells whoever sent a command that its events stand in the log.
+pub type LandedMark = Mark;
+
+impl Mark {
     /// A mark that can be read afterwards; the default one only forgets.
     #[must_use]
     pub fn watched() -> Self {
         Self(Some(Arc::default()))
     }
 
-    /// Says that the answer was given before.
+    /// States the fact.
     pub fn set(&self) {
         if let Some(mark) = &self.0 {
             mark.store(true, Ordering::Release);
         }
     }
 
-    /// Whether it was set.
+    /// Whether it was stated.
     #[must_use]
     pub fn is_set(&self) -> bool {
         self.0
@@ -265,6 +271,8 @@ pub struct Envelope {
     pub attempt: u32,
     /// Set where the answer is one that was given before.
     pub replayed: ReplayMark,
+    /// Set where the command's events stand in the log, so that the answer can be made again from there.
+    pub landed: LandedMark,
 }
 
 impl Envelope {
@@ -282,6 +290,7 @@ impl Envelope {
             precondition: None,
             attempt: 1,
             replayed: ReplayMark::default(),
+            landed: LandedMark::default(),
         }
     }
 

@@ -19,7 +19,8 @@ mod version;
 pub use aggregate::{Aggregate, Decide, Decided, Outcome, Snapshotted};
 pub use codec::{Codec, DecodeError, EncodeError, Encoding, EventType};
 pub use envelope::{
-    Actor, CommandId, Envelope, Identity, InvalidActor, ReplayMark, RequestHash, TraceContext,
+    Actor, CommandId, Envelope, Identity, InvalidActor, LandedMark, Mark, ReplayMark, RequestHash,
+    TraceContext,
 };
 pub use event::Event;
 pub use handler::{Behaviour, Handler};

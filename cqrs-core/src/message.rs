@@ -70,6 +70,11 @@ pub enum DispatchError<E> {
         /// What the store said.
         source: BoxError,
     },
+    /// Nobody handles the message. Nothing changed.
+    NoHandler {
+        /// The message's name.
+        name: &'static str,
+    },
     /// What is stored cannot be understood. Nothing changed; a human must look.
     Corrupt {
         /// What was found.
@@ -92,6 +97,7 @@ impl<E> DispatchError<E> {
             Self::KeyReused => DispatchError::KeyReused,
             Self::Overloaded => DispatchError::Overloaded,
             Self::Unavailable { source } => DispatchError::Unavailable { source },
+            Self::NoHandler { name } => DispatchError::NoHandler { name },
             Self::Corrupt { source } => DispatchError::Corrupt { source },
         }
     }
@@ -117,6 +123,7 @@ impl<E: fmt::Display> fmt::Display for DispatchError<E> {
             Self::KeyReused => f.write_str("the command's id was used for another request"),
             Self::Overloaded => f.write_str("a queue is full"),
             Self::Unavailable { .. } => f.write_str("a store did not answer"),
+            Self::NoHandler { name } => write!(f, "nobody handles `{name}`"),
             Self::Corrupt { .. } => f.write_str("what is stored cannot be understood"),
         }
     }
