@@ -1,1 +1,12 @@
 //! The social read model: rows made from events, and the queries on them.
+//!
+//! [`SocialQueries`] is what a service asks; the views are what it answers, member by member as on
+//! the wire. Neither knows the store: every store behind the trait answers alike.
+
+mod query;
+mod views;
+
+pub use query::{
+    AuthorKey, Missing, PageRequest, PostFilter, QueryError, SocialQueries, Sort, Tokens,
+};
+pub use views::{AuthorView, CommentView, LikeView, Page, PostView, UtcMillis};
