@@ -17,7 +17,6 @@ pub struct Receipt {
 
 impl Receipt {
     /// The answer about `id`, from how the command ended.
-    #[allow(dead_code)]
     pub(crate) fn new<E>(id: Uuid, decided: &Decided<'_, E>) -> Self {
         Self {
             id,

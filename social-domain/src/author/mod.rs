@@ -3,7 +3,11 @@
 mod commands;
 mod error;
 mod events;
+mod snapshot;
+mod state;
 
 pub use commands::RegisterAuthor;
 pub use error::AuthorError;
 pub use events::{AuthorEvent, AuthorRegistered, DisplayNameChanged, HandleChanged};
+pub use snapshot::{AuthorSnapshot, ProfileSnapshot};
+pub use state::{Author, author_id};

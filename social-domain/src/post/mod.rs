@@ -1,8 +1,12 @@
 //! Posts: what can be asked of them, what happens to them, what follows.
 
 mod commands;
+mod decide;
 mod error;
 mod events;
+mod likes;
+mod snapshot;
+mod state;
 
 pub use commands::{
     AddComment, CreatePost, DeletePost, EditComment, EditPost, LikeComment, LikePost,
@@ -13,3 +17,5 @@ pub use events::{
     CommentAdded, CommentEdited, CommentLiked, CommentRemoved, CommentUnliked, PostCreated,
     PostDeleted, PostEdited, PostEvent, PostLiked, PostUnliked,
 };
+pub use snapshot::{CommentSnapshot, PostSnapshot};
+pub use state::Post;
