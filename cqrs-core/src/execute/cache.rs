@@ -1,0 +1,360 @@
+//! Folded states by stream, bounded by weight; each entry one epoch of speculation.
+
+use std::hash::BuildHasher;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use foldhash::fast::FixedState;
+use lru::LruCache;
+use tokio::sync::Notify;
+use tokio::sync::futures::OwnedNotified;
+
+use crate::aggregate::Aggregate;
+use crate::stream::StreamName;
+use crate::version::Version;
+
+use super::ExecutorOptions;
+
+/// A snapshot is due when the tail has more events than this, and more bytes than a tenth of the state.
+const SNAPSHOT_EVENTS: u64 = 200;
+/// What an entry weighs beside its state.
+const ENTRY_BYTES: usize = 160;
+/// How many entries in use are passed over in search of one to evict.
+const PASSED_OVER: usize = 8;
+
+pub(super) struct Cache<A> {
+    shards: Box<[Mutex<Shard<A>>]>,
+    hasher: FixedState,
+    pub(super) shard_bytes: usize,
+    pub(super) stream_queue: usize,
+}
+
+pub(super) struct Shard<A> {
+    entries: LruCache<StreamName, Entry<A>, FixedState>,
+    bytes: usize,
+    epochs: u64,
+}
+
+struct Entry<A> {
+    epoch: u64,
+    slot: Slot<A>,
+}
+
+enum Slot<A> {
+    Loading { done: Arc<Notify>, waiting: usize },
+    Ready(Ready<A>),
+}
+
+/// A state that commands are decided on.
+pub(super) struct Ready<A> {
+    /// `None` only while it evolves; found so, a panic went through.
+    pub(super) state: Option<A>,
+    /// Its version once all that is under way has landed.
+    pub(super) version: Version,
+    /// Whether the stream was never read, only assumed to be empty.
+    assumed: bool,
+    /// Commits and confirmations under way.
+    pub(super) under_way: usize,
+    /// Since the last snapshot that was asked for.
+    tail_events: u64,
+    tail_bytes: usize,
+    weight: usize,
+}
+
+/// What a stream's entry is found to be.
+pub(super) enum Found<'s, A> {
+    Ready(&'s mut Ready<A>, u64),
+    Loading(OwnedNotified),
+    /// Nothing there: the caller loads.
+    Absent,
+    Full,
+}
+
+/// A folded stream.
+pub(super) struct Loaded<A> {
+    pub(super) state: A,
+    pub(super) version: Version,
+    /// What was folded after the snapshot.
+    pub(super) tail_events: u64,
+    pub(super) tail_bytes: usize,
+}
+
+impl<A: Aggregate> Cache<A> {
+    pub(super) fn new(options: ExecutorOptions) -> Self {
+        let shards = options.shards.max(1);
+        let hasher = FixedState::with_seed(options.hash_seed);
+        let shard = || Shard {
+            entries: LruCache::unbounded_with_hasher(hasher.clone()),
+            bytes: 0,
+            epochs: 0,
+        };
+        Self {
+            shards: (0..shards).map(|_| Mutex::new(shard())).collect(),
+            shard_bytes: options.cache_bytes / shards,
+            stream_queue: options.stream_queue,
+            hasher,
+        }
+    }
+
+    pub(super) fn shard(&self, stream: &StreamName) -> MutexGuard<'_, Shard<A>> {
+        let index = self.hasher.hash_one(stream) >> 32;
+        let shard = &self.shards[(index % self.shards.len() as u64) as usize];
+        // A panic in `decide` changed nothing; one in `evolve` left no state.
+        shard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn weight(&self) -> usize {
+        let bytes = |shard: &Mutex<Shard<A>>| {
+            shard.lock().unwrap_or_else(PoisonError::into_inner).bytes
+        };
+        self.shards.iter().map(bytes).sum()
+    }
+}
+
+impl<A: Aggregate> Shard<A> {
+    pub(super) fn find(&mut self, stream: &StreamName, limit: usize) -> Found<'_, A> {
+        let broken = self.entries.peek(stream).is_some_and(|entry| {
+            matches!(&entry.slot, Slot::Ready(ready) if ready.state.is_none())
+        });
+        if broken {
+            self.remove(stream);
+        }
+        match self.entries.get_mut(stream) {
+            None => Found::Absent,
+            Some(Entry {
+                epoch,
+                slot: Slot::Ready(ready),
+            }) => {
+                if ready.under_way >= limit {
+                    Found::Full
+                } else {
+                    Found::Ready(ready, *epoch)
+                }
+            }
+            Some(Entry {
+                slot: Slot::Loading { done, waiting },
+                ..
+            }) => {
+                if *waiting >= limit {
+                    Found::Full
+                } else {
+                    *waiting += 1;
+                    Found::Loading(Arc::clone(done).notified_owned())
+                }
+            }
+        }
+    }
+
+    /// Puts the state of an empty stream in place, unread.
+    pub(super) fn assume_empty(&mut self, stream: &StreamName) {
+        let epoch = self.next_epoch();
+        self.put(
+            stream,
+            epoch,
+            Slot::Ready(Ready {
+                state: Some(A::default()),
+                version: Version::EMPTY,
+                assumed: true,
+                    under_way: 0,
+                tail_events: 0,
+                tail_bytes: 0,
+                weight: 0,
+            }),
+        );
+    }
+
+    fn next_epoch(&mut self) -> u64 {
+        self.epochs += 1;
+        self.epochs
+    }
+
+    fn put(&mut self, stream: &StreamName, epoch: u64, slot: Slot<A>) {
+        self.remove(stream);
+        self.entries.put(stream.clone(), Entry { epoch, slot });
+    }
+
+    fn remove(&mut self, stream: &StreamName) -> Option<Entry<A>> {
+        let entry = self.entries.pop(stream)?;
+        if let Slot::Ready(ready) = &entry.slot {
+            self.bytes -= ready.weight;
+        }
+        Some(entry)
+    }
+
+    fn remove_epoch(&mut self, stream: &StreamName, epoch: u64) {
+        if self.entries.peek(stream).is_some_and(|e| e.epoch == epoch) {
+            self.remove(stream);
+        }
+    }
+
+    fn ready(&mut self, stream: &StreamName, epoch: u64) -> Option<&mut Ready<A>> {
+        match self.entries.peek_mut(stream) {
+            Some(Entry {
+                epoch: found,
+                slot: Slot::Ready(ready),
+            }) if *found == epoch => Some(ready),
+            _ => None,
+        }
+    }
+
+    /// Weighs a changed state anew and evicts what no longer fits, longest unused first.
+    pub(super) fn weigh(&mut self, stream: &StreamName, epoch: u64, limit: usize) {
+        let Some(ready) = self.ready(stream, epoch) else {
+            return;
+        };
+        let state = ready.state.as_ref().map_or(0, A::weight);
+        let weight = state + stream.as_str().len() + ENTRY_BYTES;
+        let before = std::mem::replace(&mut ready.weight, weight);
+        self.bytes = self.bytes - before + weight;
+        let mut passed_over = 0;
+        while self.bytes > limit && passed_over < PASSED_OVER {
+            let Some((oldest, entry)) = self.entries.peek_lru() else {
+                break;
+            };
+            let oldest = oldest.clone();
+            let idle = matches!(&entry.slot, Slot::Ready(ready) if ready.under_way == 0);
+            if idle {
+                self.remove(&oldest);
+            } else {
+                self.entries.promote(&oldest);
+                passed_over += 1;
+            }
+        }
+    }
+}
+
+/// A load under way. Dropped before [`done`](Self::done), another waiter loads.
+pub(super) struct Loading<'c, A: Aggregate> {
+    cache: &'c Cache<A>,
+    stream: StreamName,
+    epoch: u64,
+    notify: Arc<Notify>,
+}
+
+impl<'c, A: Aggregate> Loading<'c, A> {
+    pub(super) fn begin(
+        cache: &'c Cache<A>,
+        shard: &mut Shard<A>,
+        stream: &StreamName,
+    ) -> Loading<'c, A> {
+        let (epoch, notify) = (shard.next_epoch(), Arc::new(Notify::new()));
+        let done = Arc::clone(&notify);
+        shard.put(stream, epoch, Slot::Loading { done, waiting: 1 });
+        Loading {
+            cache,
+            stream: stream.clone(),
+            epoch,
+            notify,
+        }
+    }
+
+    /// Puts the folded stream in place; whether a snapshot is due.
+    pub(super) fn done(self, loaded: Loaded<A>) -> bool {
+        let mut ready = Ready {
+            state: Some(loaded.state),
+            version: loaded.version,
+            assumed: false,
+            under_way: 0,
+            tail_events: loaded.tail_events,
+            tail_bytes: loaded.tail_bytes,
+            weight: 0,
+        };
+        let due = ready.snapshot_is_due();
+        let mut shard = self.cache.shard(&self.stream);
+        let epoch = shard.next_epoch();
+        shard.put(&self.stream, epoch, Slot::Ready(ready));
+        shard.weigh(&self.stream, epoch, self.cache.shard_bytes);
+        due
+    }
+}
+
+impl<A: Aggregate> Drop for Loading<'_, A> {
+    fn drop(&mut self) {
+        let mut shard = self.cache.shard(&self.stream);
+        shard.remove_epoch(&self.stream, self.epoch);
+        drop(shard);
+        self.notify.notify_waiters();
+    }
+}
+
+/// A commit or confirmation under way. Dropped before it is told how that ended, it evicts the stream.
+pub(super) struct InFlight<'c, A: Aggregate> {
+    cache: &'c Cache<A>,
+    stream: StreamName,
+    epoch: u64,
+    append: bool,
+    assumed: bool,
+    settled: bool,
+}
+
+impl<'c, A: Aggregate> InFlight<'c, A> {
+    /// Counts a commit of `bytes` in `events` events, or a confirmation (none).
+    pub(super) fn begin(
+        cache: &'c Cache<A>,
+        ready: &mut Ready<A>,
+        stream: &StreamName,
+        epoch: u64,
+        events: usize,
+        bytes: usize,
+    ) -> Self {
+        ready.under_way += 1;
+        ready.tail_events += events as u64;
+        ready.tail_bytes += bytes;
+        Self {
+            cache,
+            stream: stream.clone(),
+            epoch,
+            append: events > 0,
+            assumed: ready.assumed,
+            settled: false,
+        }
+    }
+
+    /// Whether the decision was taken on a stream that was only assumed to be empty.
+    pub(super) fn assumed(&self) -> bool {
+        self.assumed
+    }
+
+    /// The commit landed; whether a snapshot is due.
+    pub(super) fn landed(mut self) -> bool {
+        self.settle()
+    }
+
+    /// The head is what the decision was taken on.
+    pub(super) fn confirmed(mut self) {
+        self.settle();
+    }
+
+    fn settle(&mut self) -> bool {
+        self.settled = true;
+        let append = self.append;
+        let mut shard = self.cache.shard(&self.stream);
+        let Some(ready) = shard.ready(&self.stream, self.epoch) else {
+            return false;
+        };
+        ready.under_way -= 1;
+        // Whatever was assumed has now been checked by the log.
+        ready.assumed = false;
+        append && ready.snapshot_is_due()
+    }
+}
+
+impl<A: Aggregate> Drop for InFlight<'_, A> {
+    fn drop(&mut self) {
+        if !self.settled {
+            self.cache
+                .shard(&self.stream)
+                .remove_epoch(&self.stream, self.epoch);
+        }
+    }
+}
+
+impl<A: Aggregate> Ready<A> {
+    fn snapshot_is_due(&mut self) -> bool {
+        let state = self.state.as_ref().map_or(0, A::weight);
+        let due = self.tail_events > SNAPSHOT_EVENTS && self.tail_bytes > state / 10;
+        if due {
+            (self.tail_events, self.tail_bytes) = (0, 0);
+        }
+        due
+    }
+}

@@ -1,0 +1,155 @@
+//! One step of a command under the lock of its stream's shard.
+
+use tokio::sync::futures::OwnedNotified;
+
+use crate::aggregate::{Aggregate, Decide};
+use crate::envelope::Envelope;
+use crate::ledger::Reservations;
+use crate::log::{AppendError, Appended, Commit, CommitHeader, EventData, EventLog};
+use crate::message::{Command, DispatchError};
+use crate::position::LogPosition;
+use crate::stream::StreamName;
+use crate::version::{ExpectedVersion, Version};
+
+use super::Inner;
+use super::load::corrupt;
+use super::cache::{Found, InFlight, Loading, Ready};
+
+/// What is to be done next for a command; the lock is free again.
+pub(super) enum Step<'c, A: Aggregate, E, F, G> {
+    /// Fold the stream, then come back.
+    Load(Loading<'c, A>),
+    /// Somebody else folds it; wait, then come back.
+    Wait(OwnedNotified),
+    /// Nothing more can be done.
+    Failed(DispatchError<E>),
+    /// A commit was handed to the log.
+    Append {
+        landing: F,
+        in_flight: InFlight<'c, A>,
+        header: CommitHeader,
+        events: Vec<A::Event>,
+        version: Version,
+    },
+    /// A decision without events; the log confirms what it was taken on.
+    Confirm {
+        head: G,
+        in_flight: InFlight<'c, A>,
+        verdict: Verdict<E>,
+        version: Version,
+    },
+}
+
+/// A decision without events.
+pub(super) enum Verdict<E> {
+    Refused(DispatchError<E>),
+    Nothing,
+}
+
+type Appending = Result<Appended, AppendError>;
+type Confirming = Result<LogPosition, AppendError>;
+
+impl<A: Aggregate, L: EventLog> Inner<A, L> {
+    pub(super) fn step<'c, C: Command>(
+        &'c self,
+        stream: &'c StreamName,
+        command: &C,
+        envelope: &Envelope,
+        assume_empty: bool,
+    ) -> Step<
+        'c,
+        A,
+        C::Error,
+        impl Future<Output = Appending> + Send + use<'c, A, L, C>,
+        impl Future<Output = Confirming> + Send + use<'c, A, L, C>,
+    >
+    where
+        A: Decide<C>,
+    {
+        // Declared first, so dropped last: its drop takes the lock that a panic in `evolve` still holds here.
+        let in_flight;
+        let mut shard = self.cache.shard(stream);
+        if assume_empty && matches!(shard.find(stream, usize::MAX), Found::Absent) {
+            shard.assume_empty(stream);
+        }
+        let (ready, epoch) = match shard.find(stream, self.cache.stream_queue) {
+            Found::Ready(ready, epoch) => (ready, epoch),
+            Found::Loading(notified) => return Step::Wait(notified),
+            Found::Absent => return Step::Load(Loading::begin(&self.cache, &mut shard, stream)),
+            Found::Full => return Step::Failed(DispatchError::Overloaded),
+        };
+        let (version, verdict) = match self.decide(ready, command, envelope) {
+            Ok(decision) if !decision.events.is_empty() => {
+                let version = ready.version.plus(decision.events.len());
+                let header = CommitHeader::from(envelope);
+                let bytes = decision.stored.iter().map(|e| e.payload.len()).sum();
+                let commit = Commit {
+                    stream: stream.clone(),
+                    expected: ExpectedVersion::Exact(ready.version),
+                    header: header.clone(),
+                    events: decision.stored,
+                    reservations: decision.reservations,
+                };
+                let events = decision.events;
+                in_flight = InFlight::begin(&self.cache, ready, stream, epoch, events.len(), bytes);
+                let landing = self.log.append(commit);
+                ready.state = ready
+                    .state
+                    .take()
+                    .map(|state| events.iter().fold(state, A::evolve));
+                ready.version = version;
+                shard.weigh(stream, epoch, self.cache.shard_bytes);
+                return Step::Append {
+                    landing,
+                    in_flight,
+                    header,
+                    events,
+                    version,
+                };
+            }
+            Ok(_) => (ready.version, Verdict::Nothing),
+            Err(refusal) => (ready.version, Verdict::Refused(refusal)),
+        };
+        in_flight = InFlight::begin(&self.cache, ready, stream, epoch, 0, 0);
+        Step::Confirm {
+            head: self.log.confirm(stream, version),
+            in_flight,
+            verdict,
+            version,
+        }
+    }
+
+    fn decide<C: Command>(
+        &self,
+        ready: &Ready<A>,
+        command: &C,
+        envelope: &Envelope,
+    ) -> Result<Decision<A::Event>, DispatchError<C::Error>>
+    where
+        A: Decide<C>,
+    {
+        let actual = ready.version;
+        if let Some(expected) = envelope.precondition
+            && !expected.accepts(actual)
+        {
+            return Err(DispatchError::VersionMismatch { expected, actual });
+        }
+        let Some(state) = &ready.state else {
+            // Unreachable: `find` has just removed such an entry.
+            return Err(DispatchError::Overloaded);
+        };
+        let events = state.decide(command, envelope)?;
+        let encoded: Result<Vec<_>, _> = events.iter().map(|e| self.codec.encode(e)).collect();
+        Ok(Decision {
+            stored: encoded.map_err(corrupt)?,
+            reservations: state.reservations(&events),
+            events,
+        })
+    }
+}
+
+struct Decision<E> {
+    events: Vec<E>,
+    stored: Vec<EventData>,
+    reservations: Reservations,
+}
