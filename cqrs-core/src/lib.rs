@@ -4,6 +4,7 @@ mod aggregate;
 mod codec;
 mod envelope;
 mod event;
+mod execute;
 mod handler;
 mod ledger;
 mod log;
@@ -23,6 +24,7 @@ pub use envelope::{
     TraceContext,
 };
 pub use event::Event;
+pub use execute::{Executor, ExecutorOptions, ExecutorStats};
 pub use handler::{Behaviour, Handler};
 pub use ledger::{Claimed, Ledger, LedgerError, Reservations, ReservedValue, Settlement};
 pub use log::{

@@ -103,18 +103,17 @@ impl<A: Aggregate> Cache<A> {
     }
 
     pub(super) fn weight(&self) -> usize {
-        let bytes = |shard: &Mutex<Shard<A>>| {
-            shard.lock().unwrap_or_else(PoisonError::into_inner).bytes
-        };
+        let bytes =
+            |shard: &Mutex<Shard<A>>| shard.lock().unwrap_or_else(PoisonError::into_inner).bytes;
         self.shards.iter().map(bytes).sum()
     }
 }
 
 impl<A: Aggregate> Shard<A> {
     pub(super) fn find(&mut self, stream: &StreamName, limit: usize) -> Found<'_, A> {
-        let broken = self.entries.peek(stream).is_some_and(|entry| {
-            matches!(&entry.slot, Slot::Ready(ready) if ready.state.is_none())
-        });
+        let broken = self.entries.peek(stream).is_some_and(
+            |entry| matches!(&entry.slot, Slot::Ready(ready) if ready.state.is_none()),
+        );
         if broken {
             self.remove(stream);
         }
@@ -154,7 +153,7 @@ impl<A: Aggregate> Shard<A> {
                 state: Some(A::default()),
                 version: Version::EMPTY,
                 assumed: true,
-                    under_way: 0,
+                under_way: 0,
                 tail_events: 0,
                 tail_bytes: 0,
                 weight: 0,

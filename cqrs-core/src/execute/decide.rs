@@ -12,8 +12,8 @@ use crate::stream::StreamName;
 use crate::version::{ExpectedVersion, Version};
 
 use super::Inner;
-use super::load::corrupt;
 use super::cache::{Found, InFlight, Loading, Ready};
+use super::load::corrupt;
 
 /// What is to be done next for a command; the lock is free again.
 pub(super) enum Step<'c, A: Aggregate, E, F, G> {

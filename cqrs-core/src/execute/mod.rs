@@ -11,13 +11,13 @@
 //!
 //! # Invariants
 //!
-//! 1. Calls to [`AppendToLog`] for one stream are made in the order of the
+//! 1. Calls to [`append`](crate::AppendToLog::append) for one stream are made in the order of the
 //!    decisions: both happen under one lock.
 //! 2. A commit expects exactly the version that it was decided on. The log is
 //!    the arbiter; the cache is a hint.
 //! 3. An answer is given only when all it was decided on is durable: a commit
 //!    lands only after its predecessors, and a decision without events is
-//!    [confirmed](AppendToLog::confirm) in the stream's order.
+//!    [confirmed](crate::AppendToLog::confirm) in the stream's order.
 //! 4. Whatever is not known to have landed is not in the cache: every failure, and every caller that goes away
 //!    before its answer, evicts the stream. Entries have an epoch, so that a
 //!    late failure evicts only what was built on it.
@@ -53,7 +53,7 @@ use crate::aggregate::{Aggregate, Decide, Decided, Outcome, Snapshotted};
 use crate::codec::Codec;
 use crate::envelope::Envelope;
 use crate::handler::Handler;
-use crate::log::{AppendError, AppendToLog, Appended, CommitHeader, EventLog, RecordedCommit};
+use crate::log::{AppendError, Appended, CommitHeader, EventLog, RecordedCommit};
 use crate::message::{Command, DispatchError, DispatchResult};
 use crate::snapshot::SnapshotStore;
 use crate::stream::StreamName;
@@ -198,7 +198,9 @@ impl<A: Aggregate, L: EventLog> Inner<A, L> {
                 } => match self.landed(landing.await, in_flight, &stream, version) {
                     Ok(appended) if appended.repeated => {
                         let reply = self.first_reply(command, envelope, &stream).await?;
-                        return reply.ok_or(DispatchError::Conflict { stream });
+                        return reply.ok_or(DispatchError::Conflict {
+                            stream: stream.clone(),
+                        });
                     }
                     Ok(appended) => {
                         envelope.landed.set();
