@@ -1,0 +1,323 @@
+//! Appending on the writer's connection: the checks that make every insert a compare-and-set.
+
+use std::collections::HashMap;
+
+use cqrs_core::{
+    AppendError, Appended, Commit, ExpectedVersion, LogPosition, Partition, Position,
+    ReservedValue, StreamName, Version,
+};
+use foldhash::fast::FixedState;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::error::is_constraint;
+use crate::record::{encode_events, int, nat, place, row_id};
+
+/// The end of a stream, and where its last commit stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) version: Version,
+    pub(crate) at: LogPosition,
+}
+
+/// The last position of each partition.
+pub(crate) fn load_heads(connection: &Connection, partitions: u16) -> rusqlite::Result<Vec<u64>> {
+    Partition::all(partitions)
+        .map(|partition| {
+            let (low, high) = bounds(partition);
+            connection
+                .query_row(
+                    "SELECT at FROM commits WHERE at >= ?1 AND at <= ?2 ORDER BY at DESC LIMIT 1",
+                    [low, high],
+                    |row| row.get(0),
+                )
+                .optional()
+                .map(|found| found.map_or(0, |id| place(id).position.get()))
+        })
+        .collect()
+}
+
+/// The row ids of a partition, the first and last possible.
+pub(crate) fn bounds(partition: Partition) -> (i64, i64) {
+    let last = Position::new(u64::MAX);
+    (
+        row_id(LogPosition::new(partition, Position::START)),
+        row_id(LogPosition::new(partition, last)),
+    )
+}
+
+/// Assigns positions and versions. One per writer; knows what the open transaction did.
+pub(crate) struct Appender {
+    /// The last position of each partition, the open transaction's included.
+    positions: Vec<u64>,
+    heads: HeadCache,
+    blob: Vec<u8>,
+}
+
+impl Appender {
+    pub(crate) fn new(positions: Vec<u64>, cached_heads: usize) -> Self {
+        Self {
+            positions,
+            heads: HeadCache::new(cached_heads),
+            blob: Vec::new(),
+        }
+    }
+
+    pub(crate) fn positions(&self) -> &[u64] {
+        &self.positions
+    }
+
+    /// Forgets what a transaction that was rolled back did.
+    pub(crate) fn reset(&mut self, durable: Vec<u64>) {
+        self.positions = durable;
+        self.heads.clear();
+    }
+
+    /// Appends `commit`. `broken`: decided on a commit that did not land.
+    ///
+    /// The outer error is the store's: the whole transaction must end.
+    pub(crate) fn append(
+        &mut self,
+        connection: &Connection,
+        commit: &Commit,
+        broken: bool,
+    ) -> rusqlite::Result<Result<Appended, AppendError>> {
+        let head = self.head(connection, &commit.stream)?;
+        if broken || !commit.expected.accepts(head.version) {
+            let conflict = AppendError::Conflict {
+                stream: commit.stream.clone(),
+                expected: commit.expected,
+                actual: head.version,
+            };
+            return Ok(repeated(connection, commit)?.unwrap_or(Err(conflict)));
+        }
+        if let Some((value, owner)) = taken(connection, commit)? {
+            let reserved = AppendError::Reserved { value, owner };
+            return Ok(repeated(connection, commit)?.unwrap_or(Err(reserved)));
+        }
+        let partition = head.at.partition;
+        let next = Position::new(self.positions[usize::from(partition.index())] + 1);
+        let at = LogPosition::new(partition, next);
+        if let Err(error) = self.insert(connection, commit, at, head.version) {
+            // A failed statement leaves the transaction as it was. The only
+            // constraint that is still open is the command's id.
+            return match is_constraint(&error) {
+                true => repeated(connection, commit)?.ok_or(error),
+                false => Err(error),
+            };
+        }
+        reserve(connection, commit)?;
+        let version = head.version.plus(commit.events.len());
+        self.positions[usize::from(partition.index())] = next.get();
+        self.heads.insert(&commit.stream, Head { version, at });
+        Ok(Ok(Appended {
+            at,
+            version,
+            repeated: false,
+        }))
+    }
+
+    /// The stream's head, the open transaction's appends included.
+    pub(crate) fn head(
+        &mut self,
+        connection: &Connection,
+        stream: &StreamName,
+    ) -> rusqlite::Result<Head> {
+        if let Some(head) = self.heads.get(stream) {
+            return Ok(head);
+        }
+        let found = connection
+            .prepare_cached(
+                "SELECT at, first + count - 1 FROM commits WHERE stream = ?1
+                 ORDER BY first DESC LIMIT 1",
+            )?
+            .query_row([stream.as_str()], |row| {
+                Ok(Head {
+                    at: place(row.get(0)?),
+                    version: Version::new(nat(row.get(1)?)),
+                })
+            })
+            .optional()?;
+        let head = found.unwrap_or_else(|| Head {
+            version: Version::EMPTY,
+            at: LogPosition::new(self.partition(stream), Position::START),
+        });
+        self.heads.insert(stream, head);
+        Ok(head)
+    }
+
+    fn partition(&self, stream: &StreamName) -> Partition {
+        stream.partition(u16::try_from(self.positions.len()).unwrap_or(1))
+    }
+
+    fn insert(
+        &mut self,
+        connection: &Connection,
+        commit: &Commit,
+        at: LogPosition,
+        before: Version,
+    ) -> rusqlite::Result<()> {
+        encode_events(&commit.events, &mut self.blob);
+        let header = &commit.header;
+        let reservations = (!commit.reservations.is_empty())
+            .then(|| serde_json::to_string(&commit.reservations))
+            .transpose()
+            .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+        connection
+            .prepare_cached(
+                "INSERT INTO commits (at, stream, first, count, command, request, actor, time,
+                     correlation, causation, traceparent, tracestate, reservations, events)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+            )?
+            .execute(params![
+                row_id(at),
+                commit.stream.as_str(),
+                int(before.get() + 1),
+                int(commit.events.len() as u64),
+                header.command_id.as_uuid().as_bytes().as_slice(),
+                header
+                    .request
+                    .as_ref()
+                    .map(|hash| hash.as_bytes().as_slice()),
+                header.actor.as_str(),
+                header.time.as_millis(),
+                header.correlation_id.as_bytes().as_slice(),
+                header.causation_id.as_bytes().as_slice(),
+                header.trace.as_ref().map(|trace| trace.traceparent()),
+                header.trace.as_ref().and_then(|trace| trace.tracestate()),
+                reservations,
+                self.blob,
+            ])?;
+        Ok(())
+    }
+}
+
+/// The version that `expected` says was decided on, if it says one.
+pub(crate) fn decided_on(expected: ExpectedVersion) -> Option<Version> {
+    match expected {
+        ExpectedVersion::Any => None,
+        ExpectedVersion::NoStream => Some(Version::EMPTY),
+        ExpectedVersion::Exact(version) => Some(version),
+    }
+}
+
+/// What an earlier append of the same command came to, if there was one.
+fn repeated(
+    connection: &Connection,
+    commit: &Commit,
+) -> rusqlite::Result<Option<Result<Appended, AppendError>>> {
+    let header = &commit.header;
+    connection
+        .prepare_cached("SELECT at, first + count - 1, request FROM commits WHERE command = ?1")?
+        .query_row([header.command_id.as_uuid().as_bytes().as_slice()], |row| {
+            let request = row.get_ref(2)?.as_blob_or_null()?;
+            if request
+                != header
+                    .request
+                    .as_ref()
+                    .map(|hash| hash.as_bytes().as_slice())
+            {
+                return Ok(Err(AppendError::KeyReused));
+            }
+            Ok(Ok(Appended {
+                at: place(row.get(0)?),
+                version: Version::new(nat(row.get(1)?)),
+                repeated: true,
+            }))
+        })
+        .optional()
+}
+
+/// The first value that `commit` reserves and another stream owns.
+fn taken(
+    connection: &Connection,
+    commit: &Commit,
+) -> rusqlite::Result<Option<(ReservedValue, StreamName)>> {
+    for value in &commit.reservations.reserve {
+        if let Some(owner) = owner(connection, value)?
+            && owner != commit.stream
+        {
+            return Ok(Some((value.clone(), owner)));
+        }
+    }
+    Ok(None)
+}
+
+/// The stream that owns `value`.
+pub(crate) fn owner(
+    connection: &Connection,
+    value: &ReservedValue,
+) -> rusqlite::Result<Option<StreamName>> {
+    connection
+        .prepare_cached("SELECT stream FROM reservations WHERE scope = ?1 AND value = ?2")?
+        .query_row([value.scope(), value.value()], |row| {
+            let stream = row.get_ref(0)?.as_str()?;
+            StreamName::parse(stream).map_err(|error| {
+                let text = rusqlite::types::Type::Text;
+                rusqlite::Error::FromSqlConversionFailure(0, text, error.into())
+            })
+        })
+        .optional()
+}
+
+fn reserve(connection: &Connection, commit: &Commit) -> rusqlite::Result<()> {
+    let stream = commit.stream.as_str();
+    for value in &commit.reservations.release {
+        connection
+            .prepare_cached(
+                "DELETE FROM reservations WHERE scope = ?1 AND value = ?2 AND stream = ?3",
+            )?
+            .execute([value.scope(), value.value(), stream])?;
+    }
+    for value in &commit.reservations.reserve {
+        connection
+            .prepare_cached(
+                "INSERT INTO reservations (scope, value, stream) VALUES (?1, ?2, ?3)
+                 ON CONFLICT DO NOTHING",
+            )?
+            .execute([value.scope(), value.value(), stream])?;
+    }
+    Ok(())
+}
+
+/// Heads of recently used streams, in two generations: when the young one is
+/// full it becomes the old one, and the old one is forgotten.
+struct HeadCache {
+    young: HashMap<StreamName, Head, FixedState>,
+    old: HashMap<StreamName, Head, FixedState>,
+    half: usize,
+}
+
+impl HeadCache {
+    fn new(capacity: usize) -> Self {
+        Self {
+            young: HashMap::default(),
+            old: HashMap::default(),
+            half: (capacity / 2).max(1),
+        }
+    }
+
+    fn get(&mut self, stream: &StreamName) -> Option<Head> {
+        if let Some(head) = self.young.get(stream) {
+            return Some(*head);
+        }
+        let head = self.old.remove(stream)?;
+        self.insert(stream, head);
+        Some(head)
+    }
+
+    fn insert(&mut self, stream: &StreamName, head: Head) {
+        if let Some(known) = self.young.get_mut(stream) {
+            *known = head;
+            return;
+        }
+        if self.young.len() >= self.half {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(stream.clone(), head);
+    }
+
+    fn clear(&mut self) {
+        self.young.clear();
+        self.old.clear();
+    }
+}

@@ -1,0 +1,371 @@
+//! The writer thread: groups of jobs, one transaction and one `fsync` each.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+
+use cqrs_core::{AppendError, Appended, Commit, ExpectedVersion, LogPosition, StreamName, Version};
+use foldhash::fast::FixedState;
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use crate::append::{Appender, decided_on};
+use crate::error::{StoreFailure, WriteFailure};
+use crate::open::SqliteOptions;
+use crate::store::Shared;
+
+/// What waits for the writer.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "appends are nearly all of them; a box would be an allocation each"
+)]
+pub(crate) enum Job {
+    Append {
+        commit: Commit,
+        reply: oneshot::Sender<Result<Appended, AppendError>>,
+    },
+    Confirm {
+        stream: StreamName,
+        version: Version,
+        reply: oneshot::Sender<Result<LogPosition, AppendError>>,
+    },
+    Work(Box<dyn Work>),
+}
+
+/// A job that is a closure, run in a savepoint.
+pub(crate) trait Work: Send {
+    /// Runs it; `false` undoes what it wrote.
+    fn run(&mut self, connection: &Connection) -> bool;
+
+    /// Answers, once the group is durable or has failed.
+    fn answer(self: Box<Self>, failed: Option<&StoreFailure>);
+}
+
+/// [`Work`] made of a closure.
+pub(crate) struct Task<F, T, E> {
+    work: Option<F>,
+    done: Option<Result<T, E>>,
+    reply: oneshot::Sender<Result<T, WriteFailure<E>>>,
+}
+
+impl<F, T, E> Task<F, T, E> {
+    pub(crate) fn new(work: F, reply: oneshot::Sender<Result<T, WriteFailure<E>>>) -> Self {
+        Self {
+            work: Some(work),
+            done: None,
+            reply,
+        }
+    }
+}
+
+impl<F, T, E> Work for Task<F, T, E>
+where
+    F: FnOnce(&Connection) -> Result<T, E> + Send,
+    T: Send,
+    E: Send,
+{
+    fn run(&mut self, connection: &Connection) -> bool {
+        let Some(work) = self.work.take() else {
+            return false;
+        };
+        let done = work(connection);
+        let keep = done.is_ok();
+        self.done = Some(done);
+        keep
+    }
+
+    fn answer(self: Box<Self>, failed: Option<&StoreFailure>) {
+        let answer = match (failed, self.done) {
+            (Some(failure), _) => Err(WriteFailure::Store(failure.clone())),
+            (None, Some(Ok(value))) => Ok(value),
+            (None, Some(Err(error))) => Err(WriteFailure::Failed(error)),
+            (None, None) => Err(WriteFailure::Store(StoreFailure::unanswered())),
+        };
+        let _ = self.reply.send(answer);
+    }
+}
+
+/// What a job came to, kept until the group is durable.
+enum Answer {
+    Append(Result<Appended, AppendError>),
+    Confirm(Result<LogPosition, AppendError>),
+    Work,
+}
+
+/// A stream of which a commit did not land at its version: what was decided on it falls with it.
+struct Broken {
+    /// Every commit decided on a later version than this one…
+    after: Version,
+    /// …and called before this number of the queue. `None` while the answer is not out.
+    until: Option<u64>,
+}
+
+/// Owns the connection that writes.
+pub(crate) struct Writer {
+    connection: Connection,
+    shared: Arc<Shared>,
+    appender: Appender,
+    /// The last durable position of each partition.
+    durable: Vec<u64>,
+    broken: HashMap<StreamName, Broken, FixedState>,
+    group: usize,
+    readers: Vec<JoinHandle<()>>,
+    /// Held until the connection is closed.
+    lock: File,
+}
+
+impl Writer {
+    pub(crate) fn new(
+        connection: Connection,
+        shared: Arc<Shared>,
+        heads: Vec<u64>,
+        options: &SqliteOptions,
+        readers: Vec<JoinHandle<()>>,
+        lock: File,
+    ) -> Self {
+        Self {
+            connection,
+            shared,
+            appender: Appender::new(heads.clone(), options.cached_heads),
+            durable: heads,
+            broken: HashMap::default(),
+            group: options.group,
+            readers,
+            lock,
+        }
+    }
+
+    /// Does groups until the queue is closed and empty, then closes the file.
+    pub(crate) fn run(mut self) {
+        let shared = Arc::clone(&self.shared);
+        let mut jobs = Vec::with_capacity(self.group.min(1_024));
+        while let Some(first) = shared.writes.take(self.group, &mut jobs) {
+            self.group(first, &mut jobs);
+        }
+        self.close();
+    }
+
+    fn group(&mut self, first: u64, jobs: &mut Vec<Job>) {
+        self.broken
+            .retain(|_, broken| broken.until.is_none_or(|until| until > first));
+        let after = first + jobs.len() as u64;
+        let transacted = catch_unwind(AssertUnwindSafe(|| self.transact(first, jobs)))
+            .unwrap_or_else(|_| Err(StoreFailure::new("the writer panicked")));
+        match transacted {
+            Ok(answers) => {
+                self.durable.clone_from_slice(self.appender.positions());
+                self.wake_followers();
+                self.answer(jobs, answers);
+            }
+            Err(failure) => {
+                tracing::error!(error = %failure, jobs = jobs.len(), "a group was rolled back");
+                if !self.connection.is_autocommit() {
+                    let _ = self.connection.execute_batch("ROLLBACK");
+                }
+                self.recover();
+                self.fail(jobs, &failure);
+            }
+        }
+        self.shared.done.store(after, Ordering::Release);
+    }
+
+    fn transact(&mut self, first: u64, jobs: &mut [Job]) -> Result<Vec<Answer>, StoreFailure> {
+        self.statement("BEGIN IMMEDIATE")?;
+        let mut answers = Vec::with_capacity(jobs.len());
+        for (number, job) in (first..).zip(jobs) {
+            answers.push(match job {
+                Job::Append { commit, .. } => Answer::Append(self.append(number, commit)?),
+                Job::Confirm {
+                    stream, version, ..
+                } => Answer::Confirm(self.confirm(number, stream, *version)?),
+                Job::Work(work) => {
+                    self.work(work.as_mut())?;
+                    Answer::Work
+                }
+            });
+        }
+        self.statement("COMMIT")?;
+        Ok(answers)
+    }
+
+    fn append(
+        &mut self,
+        number: u64,
+        commit: &Commit,
+    ) -> rusqlite::Result<Result<Appended, AppendError>> {
+        let broken = self.is_broken(number, &commit.stream, commit.expected);
+        let appended = self.appender.append(&self.connection, commit, broken)?;
+        if let Some(before) = decided_on(commit.expected) {
+            let would_be = before.plus(commit.events.len());
+            let landed = matches!(&appended, Ok(appended) if appended.version == would_be);
+            if !landed {
+                self.breaks(&commit.stream, before);
+            }
+        }
+        Ok(appended)
+    }
+
+    fn confirm(
+        &mut self,
+        number: u64,
+        stream: &StreamName,
+        version: Version,
+    ) -> rusqlite::Result<Result<LogPosition, AppendError>> {
+        let head = self.appender.head(&self.connection, stream)?;
+        let expected = ExpectedVersion::Exact(version);
+        if head.version == version && !self.is_broken(number, stream, expected) {
+            return Ok(Ok(head.at));
+        }
+        Ok(Err(AppendError::Conflict {
+            stream: stream.clone(),
+            expected,
+            actual: head.version,
+        }))
+    }
+
+    /// Runs a closure in a savepoint; its panic undoes it alone.
+    fn work(&mut self, work: &mut dyn Work) -> Result<(), StoreFailure> {
+        self.statement("SAVEPOINT job")?;
+        let kept = catch_unwind(AssertUnwindSafe(|| work.run(&self.connection)));
+        if kept.is_err() {
+            tracing::error!("a write panicked");
+        }
+        if self.connection.is_autocommit() {
+            // An I/O error ends the whole transaction: the group is lost.
+            return Err(StoreFailure::new("the transaction was rolled back"));
+        }
+        if !matches!(kept, Ok(true)) {
+            self.statement("ROLLBACK TO job")?;
+        }
+        Ok(self.statement("RELEASE job")?)
+    }
+
+    fn is_broken(&self, number: u64, stream: &StreamName, expected: ExpectedVersion) -> bool {
+        if self.broken.is_empty() {
+            return false;
+        }
+        let broken = self.broken.get(stream);
+        broken.is_some_and(|broken| {
+            broken.until.is_none_or(|until| number < until)
+                && decided_on(expected).is_some_and(|version| version > broken.after)
+        })
+    }
+
+    fn breaks(&mut self, stream: &StreamName, before: Version) {
+        let after = match self.broken.get(stream) {
+            Some(broken) => before.min(broken.after),
+            None => before,
+        };
+        let broken = Broken { after, until: None };
+        self.broken.insert(stream.clone(), broken);
+    }
+
+    /// Answers failures first: whatever is called after them is not what was decided on them.
+    fn answer(&mut self, jobs: &mut Vec<Job>, answers: Vec<Answer>) {
+        let mut landed = Vec::with_capacity(jobs.len());
+        for (job, answer) in jobs.drain(..).zip(answers) {
+            match (job, answer) {
+                (Job::Append { reply, .. }, Answer::Append(Ok(appended))) if !appended.repeated => {
+                    landed.push((reply, appended));
+                }
+                (Job::Append { reply, .. }, Answer::Append(answer)) => {
+                    let _ = reply.send(answer);
+                }
+                (Job::Confirm { reply, .. }, Answer::Confirm(answer)) => {
+                    let _ = reply.send(answer);
+                }
+                (Job::Work(work), _) => work.answer(None),
+                // Answers are made in step with their jobs.
+                _ => {}
+            }
+        }
+        self.settle_broken();
+        for (reply, appended) in landed {
+            let _ = reply.send(Ok(appended));
+        }
+    }
+
+    fn fail(&mut self, jobs: &mut Vec<Job>, failure: &StoreFailure) {
+        for job in jobs.iter() {
+            if let Job::Append { commit, .. } = job
+                && let Some(before) = decided_on(commit.expected)
+            {
+                self.breaks(&commit.stream, before);
+            }
+        }
+        let failed = |stream| AppendError::Store {
+            stream,
+            source: failure.clone().into(),
+        };
+        for job in jobs.drain(..) {
+            match job {
+                Job::Append { commit, reply } => {
+                    let _ = reply.send(Err(failed(commit.stream)));
+                }
+                Job::Confirm { stream, reply, .. } => {
+                    let _ = reply.send(Err(failed(stream)));
+                }
+                Job::Work(work) => work.answer(Some(failure)),
+            }
+        }
+        self.settle_broken();
+    }
+
+    fn settle_broken(&mut self) {
+        if self.broken.is_empty() {
+            return;
+        }
+        let next = self.shared.writes.next();
+        for broken in self.broken.values_mut() {
+            broken.until.get_or_insert(next);
+        }
+    }
+
+    /// Finds out where the log ends: a failed COMMIT may have been durable all the same.
+    fn recover(&mut self) {
+        let partitions = self.shared.partitions;
+        match crate::append::load_heads(&self.connection, partitions) {
+            Ok(heads) => self.durable = heads,
+            Err(error) => tracing::error!(%error, "the log's end could not be read"),
+        }
+        self.appender.reset(self.durable.clone());
+        self.wake_followers();
+    }
+
+    fn wake_followers(&self) {
+        for (tail, durable) in self.shared.tails.iter().zip(&self.durable) {
+            tail.send_if_modified(|tail| {
+                let moved = tail.head != *durable;
+                tail.head = *durable;
+                moved
+            });
+        }
+    }
+
+    fn statement(&self, sql: &str) -> rusqlite::Result<()> {
+        self.connection.prepare_cached(sql)?.execute([]).map(drop)
+    }
+
+    fn close(self) {
+        self.shared.reads.close();
+        for reader in self.readers {
+            let _ = reader.join();
+        }
+        let checkpointed = self
+            .connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        if let Err(error) = checkpointed {
+            tracing::warn!(%error, "the write-ahead log stays; the next start reads it");
+        }
+        drop(self.connection);
+        drop(self.lock);
+        for tail in &self.shared.tails {
+            tail.send_modify(|tail| tail.closed = true);
+        }
+        self.shared.stopped.send_replace(true);
+        tracing::info!(store = %self.shared.store_id, "store closed");
+    }
+}
