@@ -261,7 +261,7 @@ pub struct Envelope {
     pub time: Timestamp,
     /// The whole conversation's id: that of the command which began it.
     pub correlation_id: Uuid,
-    /// The direct cause's id: the event's where a reactor sends it, else the command's own.
+    /// The direct cause's id: where a reactor sends it, that of the command whose event it reacts to, else its own.
     pub causation_id: Uuid,
     /// The trace that it belongs to.
     pub trace: Option<TraceContext>,

@@ -5,12 +5,14 @@ mod codec;
 mod envelope;
 mod event;
 mod execute;
+mod follow;
 mod handler;
 mod ledger;
 mod log;
 mod message;
 mod position;
 mod projection;
+mod reactor;
 mod snapshot;
 mod stream;
 mod time;
@@ -25,6 +27,7 @@ pub use envelope::{
 };
 pub use event::Event;
 pub use execute::{Executor, ExecutorOptions, ExecutorStats};
+pub use follow::{Backoff, RunnerError, RunnerOptions};
 pub use handler::{Behaviour, Handler};
 pub use ledger::{Claimed, Ledger, LedgerError, Reservations, ReservedValue, Settlement};
 pub use log::{
@@ -35,9 +38,11 @@ pub use log::{
 pub use message::{Command, DispatchError, DispatchResult, Message, Query};
 pub use position::{InvalidLogPosition, LogPosition, Partition, Position};
 pub use projection::{
-    ApplyError, Batch, Checkpoint, CheckpointError, CheckpointStore, EventRef, Parked,
-    ParkedStreams, Projection,
+    ApplyError, Batch, Checkpoint, CheckpointError, CheckpointStore, EventRef, InvalidBatch,
+    MemoryProjection, Parked, ParkedStreams, Progress, ProgressCounts, Projection,
+    ProjectionRunner, Released,
 };
+pub use reactor::{ReactError, Reaction, Reactor, ReactorRunner, WhenGivenUp};
 pub use snapshot::{Snapshot, SnapshotError, SnapshotStore};
 pub use stream::{InvalidStreamName, PARTITION_HASH, StreamName};
 pub use time::{Clock, Random, Timer, Timestamp};

@@ -1,5 +1,13 @@
 //! Projections: read models made from events, each with its checkpoint.
 
+mod memory;
+mod progress;
+mod runner;
+
+pub use memory::{InvalidBatch, MemoryProjection};
+pub use progress::{Progress, ProgressCounts};
+pub use runner::{ProjectionRunner, Released};
+
 use crate::BoxError;
 use crate::log::{EventId, RecordedCommit};
 use crate::position::{Partition, Position};

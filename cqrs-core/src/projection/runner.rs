@@ -1,0 +1,388 @@
+//! Drives a projection along the log.
+//!
+//! Invariants:
+//!
+//! - The checkpoint stands at ends of commits only, and moves with the rows, by compare-and-set: each
+//!   event's effect happens once, whatever crashes, repeats or runs twice.
+//! - Every event that the projection names is applied or parked, in its stream's order. Once a stream is
+//!   parked, its later events queue behind; other streams go on.
+//! - What is remembered here (checkpoint, parked streams) is a cache: whenever the store disagrees it is loaded anew.
+//! - A slice of which nothing is handled moves the checkpoint all the same: who waits for a position gets there.
+//!
+//! | what happens | what is done |
+//! |---|---|
+//! | an event is poisonous | the batch is tried again, up to `attempts` times for that event; then written with that stream's events parked from there on, the reason with the first |
+//! | the checkpoint stands elsewhere | load it and the parked streams again, go on from there |
+//! | the store is away, or its answer is lost | wait, load the checkpoint, go on from there; never park |
+//! | the log is away | wait, read again |
+//! | the log is corrupt | that partition ends with [`RunnerError::Log`] |
+//! | crash, or the future is dropped, before the write | nothing was written: read again |
+//! | crash after the write | the checkpoint stands behind the slice: it is not read again |
+//! | a rebuild empties the rows | the next write is refused; start from 0. [`ProjectionRunner::reload`] tells one that waits |
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures_util::FutureExt;
+use tokio::sync::{Mutex, Notify};
+
+use crate::BoxError;
+use crate::follow::{
+    self, Backoff, Follower, RunnerError, RunnerOptions, Step, Trouble, Until, chain,
+};
+use crate::log::{ReadLog, RecordedCommit, TailLog};
+use crate::position::Partition;
+use crate::projection::{
+    ApplyError, Batch, Checkpoint, EventRef, ParkedStreams, Progress, Projection,
+};
+use crate::stream::StreamName;
+use crate::time::Timer;
+
+/// Drives a projection along a log: one future per partition, or one for all.
+#[derive(Debug)]
+pub struct ProjectionRunner<L, P, T> {
+    log: L,
+    projection: P,
+    timer: T,
+    options: RunnerOptions,
+    progress: Progress,
+    lanes: Box<[Lane]>,
+}
+
+/// One partition.
+#[derive(Debug, Default)]
+struct Lane {
+    /// Held during every write, so that a release does not come in between.
+    known: Mutex<Option<Known>>,
+    /// Set where what is known must be loaded again.
+    outdated: AtomicBool,
+    wake: Notify,
+}
+
+/// What the store last said.
+#[derive(Debug)]
+struct Known {
+    checkpoint: Checkpoint,
+    parked: BTreeSet<StreamName>,
+}
+
+/// What [`ProjectionRunner::release_parked`] came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Released {
+    /// The streams that are parked no longer.
+    pub released: Vec<StreamName>,
+    /// The streams whose events still cannot be applied, and why.
+    pub refused: Vec<(StreamName, String)>,
+}
+
+impl<L, P, T> ProjectionRunner<L, P, T>
+where
+    L: ReadLog + TailLog,
+    P: Projection + ParkedStreams,
+    T: Timer,
+{
+    /// A runner of `projection` along `log`.
+    #[must_use]
+    pub fn new(log: L, projection: P, timer: T, options: RunnerOptions) -> Self {
+        let partitions = log.partitions();
+        Self {
+            log,
+            projection,
+            timer,
+            options,
+            progress: Progress::new(partitions),
+            lanes: (0..partitions).map(|_| Lane::default()).collect(),
+        }
+    }
+
+    /// The projection.
+    #[must_use]
+    pub fn projection(&self) -> &P {
+        &self.projection
+    }
+
+    /// How far it has come.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        self.progress.clone()
+    }
+
+    /// Follows all partitions until `shutdown` completes; first tries to release what is parked.
+    ///
+    /// # Errors
+    ///
+    /// [`RunnerError`] of the first partition that was given up, once all have ended. One that was given up does not
+    /// hold the others back: watch [`Progress::is_stopped`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future is a crash: nothing is lost or done twice. `shutdown` lets the running write end first.
+    pub async fn run(&self, shutdown: impl Future<Output = ()> + Send) -> Result<(), RunnerError> {
+        follow::drive_all(self, shutdown.shared(), Until::Shutdown).await
+    }
+
+    /// Follows one partition until `shutdown` completes; otherwise as [`run`](Self::run).
+    ///
+    /// # Errors
+    ///
+    /// [`RunnerError`]: the partition was given up.
+    pub async fn run_partition(
+        &self,
+        partition: Partition,
+        shutdown: impl Future<Output = ()> + Send,
+    ) -> Result<(), RunnerError> {
+        follow::drive(self, partition, shutdown.shared(), Until::Shutdown).await
+    }
+
+    /// Follows all partitions up to the log's present end, or until `shutdown` completes.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run).
+    pub async fn catch_up(
+        &self,
+        shutdown: impl Future<Output = ()> + Send,
+    ) -> Result<(), RunnerError> {
+        follow::drive_all(self, shutdown.shared(), Until::EndOfLog).await
+    }
+
+    /// Tells a running runner that the checkpoint was moved by somebody else, as by a rebuild.
+    pub fn reload(&self) {
+        for lane in &self.lanes {
+            lane.outdated.store(true, Ordering::Release);
+            lane.wake.notify_one();
+        }
+    }
+
+    /// Tries to apply what is parked in `partition`. Safe beside a running runner.
+    ///
+    /// # Errors
+    ///
+    /// [`ApplyError::Store`]: some may be released; ask again.
+    pub async fn release_parked(&self, partition: Partition) -> Result<Released, ApplyError> {
+        let mut outcome = Released::default();
+        let Some(lane) = self.lane(partition) else {
+            return Ok(outcome);
+        };
+        let mut known = lane.known.lock().await;
+        *known = None;
+        for parked in self.projection.parked(partition).await? {
+            match self.projection.release(partition, &parked.stream).await {
+                Ok(()) => outcome.released.push(parked.stream),
+                Err(ApplyError::Poison { source, .. }) => {
+                    outcome
+                        .refused
+                        .push((parked.stream, chain(source.as_ref())));
+                }
+                // Somebody else was faster; the stream's state is the store's to know.
+                Err(ApplyError::Stale) => {}
+                Err(error @ ApplyError::Store { .. }) => return Err(error),
+            }
+        }
+        *known = Some(self.load(partition).await?);
+        if !outcome.released.is_empty() || !outcome.refused.is_empty() {
+            tracing::info!(
+                projection = self.projection.name(),
+                %partition,
+                released = outcome.released.len(),
+                refused = outcome.refused.len(),
+                "tried to release parked streams"
+            );
+        }
+        Ok(outcome)
+    }
+
+    fn lane(&self, partition: Partition) -> Option<&Lane> {
+        self.lanes.get(usize::from(partition.index()))
+    }
+
+    async fn load(&self, partition: Partition) -> Result<Known, ApplyError> {
+        let checkpoint = self.projection.checkpoint(partition).await?;
+        let parked = self.projection.parked(partition).await?;
+        let parked: BTreeSet<_> = parked.into_iter().map(|p| p.stream).collect();
+        self.progress
+            .stand(partition, checkpoint.position, parked.len());
+        Ok(Known { checkpoint, parked })
+    }
+
+    /// Writes a slice: applied, or in part parked.
+    async fn write(
+        &self,
+        partition: Partition,
+        known: &mut Known,
+        slice: &[RecordedCommit],
+    ) -> Result<(), ApplyError> {
+        let Some(last) = slice.last() else {
+            return Ok(());
+        };
+        let mut sorted = Sorted::new(slice, &known.parked, |name| self.projection.handles(name));
+        let mut tries = BTreeMap::<(usize, usize), u32>::new();
+        loop {
+            let batch = Batch {
+                partition,
+                expected: known.checkpoint,
+                position: last.at.position,
+                commits: slice,
+                apply: &sorted.apply,
+                park: &sorted.park,
+            };
+            match self.projection.apply(&batch).await {
+                Ok(()) => break,
+                Err(ApplyError::Poison { index, source }) => {
+                    let Some(&event) = sorted.apply.get(index) else {
+                        // The store named an event that it was not given: nothing here to park.
+                        return Err(ApplyError::Store { source });
+                    };
+                    let tried = tries.entry((event.commit, event.event)).or_default();
+                    *tried += 1;
+                    if *tried < self.options.attempts {
+                        self.progress.retried();
+                        self.timer.sleep(self.options.backoff.pause(*tried)).await;
+                    } else {
+                        let stream = slice[event.commit].stream.clone();
+                        let reason = chain(source.as_ref());
+                        tracing::warn!(projection = self.projection.name(), %stream, reason, "parked");
+                        sorted.park_from(index, &stream, slice, reason);
+                        known.parked.insert(stream);
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        known.checkpoint.position = last.at.position;
+        self.progress.done(sorted.apply.len(), sorted.park.len());
+        self.progress
+            .stand(partition, last.at.position, known.parked.len());
+        Ok(())
+    }
+}
+
+/// A slice's events, sorted by what becomes of them.
+struct Sorted {
+    apply: Vec<EventRef>,
+    park: Vec<(EventRef, Option<String>)>,
+}
+
+impl Sorted {
+    fn new(
+        slice: &[RecordedCommit],
+        parked: &BTreeSet<StreamName>,
+        handles: impl Fn(&str) -> bool,
+    ) -> Self {
+        let (mut apply, mut park) = (Vec::new(), Vec::new());
+        for (commit, recorded) in slice.iter().enumerate() {
+            let queued = parked.contains(&recorded.stream);
+            for (event, data) in recorded.events.iter().enumerate() {
+                let place = EventRef { commit, event };
+                if !handles(data.event_type.name()) {
+                } else if queued {
+                    park.push((place, None));
+                } else {
+                    apply.push(place);
+                }
+            }
+        }
+        Self { apply, park }
+    }
+
+    /// Parks the events of `stream` from `index` on, instead of applying them.
+    fn park_from(
+        &mut self,
+        index: usize,
+        stream: &StreamName,
+        slice: &[RecordedCommit],
+        reason: String,
+    ) {
+        let mut reason = Some(reason);
+        let tail = self.apply.split_off(index);
+        for event in tail {
+            if slice[event.commit].stream == *stream {
+                self.park.push((event, reason.take()));
+            } else {
+                self.apply.push(event);
+            }
+        }
+        self.park
+            .sort_by_key(|(event, _)| (event.commit, event.event));
+    }
+}
+
+impl<L, P, T> Follower for ProjectionRunner<L, P, T>
+where
+    L: ReadLog + TailLog,
+    P: Projection + ParkedStreams,
+    T: Timer,
+{
+    type Log = L;
+    type Timer = T;
+
+    fn name(&self) -> &str {
+        self.projection.name()
+    }
+
+    fn log(&self) -> &L {
+        &self.log
+    }
+
+    fn timer(&self) -> &T {
+        &self.timer
+    }
+
+    fn backoff(&self) -> Backoff {
+        self.options.backoff
+    }
+
+    fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    fn wake(&self, partition: Partition) -> Option<&Notify> {
+        self.lane(partition).map(|lane| &lane.wake)
+    }
+
+    async fn begin(&self, partition: Partition) -> Result<(), Trouble> {
+        let released = self.release_parked(partition).await;
+        released.map(drop).map_err(away)
+    }
+
+    async fn step(&self, partition: Partition) -> Result<Step, Trouble> {
+        let Some(lane) = self.lane(partition) else {
+            return Err(follow::no_such_partition(&self.log, partition));
+        };
+        let mut slot = lane.known.lock().await;
+        // Taken out, so that it is forgotten wherever this ends early.
+        let cached = slot.take();
+        let outdated = lane.outdated.swap(false, Ordering::AcqRel);
+        let mut known = match cached.filter(|_| !outdated) {
+            Some(known) => known,
+            None => self.load(partition).await.map_err(away)?,
+        };
+        let after = known.checkpoint.position;
+        let slice = follow::read(&self.log, partition, after, self.options.max_events).await?;
+        if slice.is_empty() {
+            *slot = Some(known);
+            return Ok(Step::AtEnd(after));
+        }
+        match self.write(partition, &mut known, &slice).await {
+            Ok(()) => *slot = Some(known),
+            Err(ApplyError::Stale) => {
+                self.progress.retried();
+                let fresh = self.load(partition).await.map_err(away)?;
+                if fresh.checkpoint == known.checkpoint && fresh.parked == known.parked {
+                    // Nothing moved, so that trying at once would only spin.
+                    return Err(away(ApplyError::Stale));
+                }
+                *slot = Some(fresh);
+            }
+            Err(error) => return Err(away(error)),
+        }
+        Ok(Step::Went)
+    }
+}
+
+fn away(error: ApplyError) -> Trouble {
+    match error {
+        ApplyError::Store { source } => Trouble::Away(source),
+        other => Trouble::Away(BoxError::from(other)),
+    }
+}
