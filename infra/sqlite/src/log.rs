@@ -22,8 +22,12 @@ impl AppendToLog for SqliteStore {
         let stream = commit.stream.clone();
         let called = commit.check().map_err(AppendError::from).and_then(|()| {
             let (reply, answer) = oneshot::channel();
-            let job = Job::Append { commit, reply };
-            match self.shared().writes.push(job) {
+            let bytes = commit.payload_len();
+            match self
+                .shared()
+                .writes
+                .push(Job::Append { commit, reply }, bytes)
+            {
                 Ok(()) => Ok(answer),
                 Err(refused) => Err(not_taken(refused, &stream)),
             }
@@ -41,11 +45,12 @@ impl AppendToLog for SqliteStore {
     ) -> impl Future<Output = Result<LogPosition, AppendError>> + Send {
         let stream = stream.clone();
         let (reply, answer) = oneshot::channel();
-        let pushed = self.shared().writes.push(Job::Confirm {
+        let job = Job::Confirm {
             stream: stream.clone(),
             version,
             reply,
-        });
+        };
+        let pushed = self.shared().writes.push(job, 0);
         async move {
             pushed.map_err(|refused| not_taken(refused, &stream))?;
             let answer = answer.await;

@@ -30,6 +30,8 @@ pub struct SqliteOptions {
     pub reader_cache_kib: u32,
     /// Jobs that may wait for the writer, and queries that may wait for a reader; more are refused.
     pub queue: usize,
+    /// Bytes of payload that may wait for the writer; once there are as many, more are refused.
+    pub queue_bytes: usize,
     /// The most jobs in one group, 1 or more.
     pub group: usize,
     /// Streams whose head is remembered; two generations of half as many.
@@ -46,6 +48,7 @@ impl Default for SqliteOptions {
             writer_cache_kib: 8_192,
             reader_cache_kib: 2_048,
             queue: 16_384,
+            queue_bytes: 256 << 20,
             group: 512,
             cached_heads: 131_072,
             autocheckpoint_pages: 4_000,
@@ -62,6 +65,8 @@ impl SqliteOptions {
             bad("readers", "1 to 64", self.readers as u64)
         } else if self.queue == 0 {
             bad("queue", "1 or more", 0)
+        } else if self.queue_bytes == 0 {
+            bad("queue_bytes", "1 or more", 0)
         } else if self.group == 0 {
             bad("group", "1 or more", 0)
         } else {
@@ -227,7 +232,7 @@ fn connect_writer(path: &Path, options: &SqliteOptions) -> rusqlite::Result<Conn
     connection.execute_batch(&format!(
         "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY;
          PRAGMA mmap_size=0; PRAGMA busy_timeout=5000; PRAGMA foreign_keys=OFF;
-         PRAGMA wal_autocheckpoint={}; PRAGMA cache_size=-{};",
+         PRAGMA journal_size_limit=67108864; PRAGMA wal_autocheckpoint={}; PRAGMA cache_size=-{};",
         options.autocheckpoint_pages, options.writer_cache_kib
     ))?;
     connection.set_prepared_statement_cache_capacity(64);

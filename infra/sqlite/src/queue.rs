@@ -1,4 +1,4 @@
-//! A bounded queue between callers and the store's threads.
+//! A queue between callers and the store's threads, bounded by number and by weight.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -14,11 +14,14 @@ pub(crate) enum Refused {
 pub(crate) struct Queue<T> {
     state: Mutex<State<T>>,
     ready: Condvar,
-    capacity: usize,
+    max_jobs: usize,
+    max_bytes: usize,
 }
 
 struct State<T> {
-    jobs: VecDeque<T>,
+    jobs: VecDeque<(T, usize)>,
+    /// What the waiting jobs weigh together.
+    bytes: usize,
     /// The number of the next job; never reused.
     next: u64,
     /// Threads that wait: nobody is woken where nobody sleeps.
@@ -27,28 +30,33 @@ struct State<T> {
 }
 
 impl<T> Queue<T> {
-    pub(crate) fn new(capacity: usize) -> Self {
+    pub(crate) fn new(max_jobs: usize, max_bytes: usize) -> Self {
         Self {
             state: Mutex::new(State {
                 jobs: VecDeque::new(),
+                bytes: 0,
                 next: 0,
                 idle: 0,
                 closed: false,
             }),
             ready: Condvar::new(),
-            capacity,
+            max_jobs,
+            max_bytes,
         }
     }
 
-    pub(crate) fn push(&self, job: T) -> Result<(), Refused> {
+    /// Takes `job`, which holds about `bytes`.
+    pub(crate) fn push(&self, job: T, bytes: usize) -> Result<(), Refused> {
         let mut state = self.lock();
         if state.closed {
             return Err(Refused::Closed);
         }
-        if state.jobs.len() >= self.capacity {
+        let full = state.jobs.len() >= self.max_jobs || state.bytes >= self.max_bytes;
+        if full {
             return Err(Refused::Full);
         }
-        state.jobs.push_back(job);
+        state.jobs.push_back((job, bytes));
+        state.bytes += bytes;
         state.next += 1;
         let wake = state.idle > 0;
         drop(state);
@@ -58,10 +66,10 @@ impl<T> Queue<T> {
         Ok(())
     }
 
-    /// Moves up to `max` waiting jobs into `into` and gives the first one's number; waits for the first.
+    /// Moves waiting jobs into `into` and gives the first one's number; waits for the first.
     ///
-    /// `None` once the queue is closed and empty.
-    pub(crate) fn take(&self, max: usize, into: &mut Vec<T>) -> Option<u64> {
+    /// Up to `max` of them, and no more once they hold `bytes`. `None` once the queue is closed and empty.
+    pub(crate) fn take(&self, max: usize, bytes: usize, into: &mut Vec<T>) -> Option<u64> {
         let mut state = self.lock();
         while state.jobs.is_empty() {
             if state.closed {
@@ -75,8 +83,16 @@ impl<T> Queue<T> {
             state.idle -= 1;
         }
         let first = state.next - state.jobs.len() as u64;
-        let count = state.jobs.len().min(max);
-        into.extend(state.jobs.drain(..count));
+        let (mut count, mut taken) = (0, 0);
+        while count < max
+            && taken < bytes
+            && let Some((job, weight)) = state.jobs.pop_front()
+        {
+            into.push(job);
+            count += 1;
+            taken += weight;
+        }
+        state.bytes -= taken;
         Some(first)
     }
 

@@ -13,7 +13,7 @@ pub(crate) type ReadJob = Box<dyn FnOnce(&Connection) + Send>;
 /// Does jobs until the queue is closed and empty.
 pub(crate) fn run(queue: &Queue<ReadJob>, connection: Connection) {
     let mut jobs = Vec::with_capacity(1);
-    while queue.take(1, &mut jobs).is_some() {
+    while queue.take(1, usize::MAX, &mut jobs).is_some() {
         for job in jobs.drain(..) {
             if catch_unwind(AssertUnwindSafe(|| job(&connection))).is_err() {
                 tracing::error!("a read panicked");

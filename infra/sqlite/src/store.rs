@@ -84,9 +84,9 @@ impl SqliteStore {
             store_id: opened.store_id,
             namespace: opened.namespace,
             partitions: options.partitions,
-            writes: Queue::new(options.queue),
+            writes: Queue::new(options.queue, options.queue_bytes),
             done: AtomicU64::new(0),
-            reads: Queue::new(options.queue),
+            reads: Queue::new(options.queue, usize::MAX),
             tails,
             stopped: watch::Sender::new(false),
             claims: Claims::default(),
@@ -164,7 +164,7 @@ impl SqliteStore {
                 let _ = reply.send(readers::in_transaction(connection, read));
             }
         });
-        match self.shared().reads.push(job) {
+        match self.shared().reads.push(job, 0) {
             Ok(()) => answer
                 .await
                 .unwrap_or_else(|_| Err(ReadFailure::Store(StoreFailure::unanswered()))),
@@ -200,7 +200,7 @@ impl SqliteStore {
         let pushed = self
             .shared()
             .writes
-            .push(Job::Work(Box::new(Task::new(write, reply))));
+            .push(Job::Work(Box::new(Task::new(write, reply))), 0);
         async move {
             match pushed {
                 Ok(()) => answer

@@ -17,6 +17,9 @@ use crate::error::{StoreFailure, WriteFailure};
 use crate::open::SqliteOptions;
 use crate::store::Shared;
 
+/// A group is closed once its commits hold this much.
+const GROUP_BYTES: usize = 8 << 20;
+
 /// What waits for the writer.
 #[expect(
     clippy::large_enum_variant,
@@ -142,7 +145,7 @@ impl Writer {
     pub(crate) fn run(mut self) {
         let shared = Arc::clone(&self.shared);
         let mut jobs = Vec::with_capacity(self.group.min(1_024));
-        while let Some(first) = shared.writes.take(self.group, &mut jobs) {
+        while let Some(first) = shared.writes.take(self.group, GROUP_BYTES, &mut jobs) {
             self.group(first, &mut jobs);
         }
         self.close();

@@ -4,6 +4,7 @@ use cqrs_core::{
     AppendError, AppendToLog, Partition, Position, ReadError, ReadLog, ReservedValue, TailLog,
     Version,
 };
+use cqrs_sqlite::{SqliteOptions, SqliteStore};
 use rusqlite::Connection;
 
 use crate::kit::{append, commit, fixture, open, stream};
@@ -77,6 +78,31 @@ async fn what_was_decided_on_a_refused_commit_falls_with_it() {
     );
     // Called afterwards, the same is welcome.
     append(&store, &mine, 1, &["3"]).await;
+}
+
+#[tokio::test]
+async fn a_full_queue_refuses_and_the_rest_lands() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = SqliteOptions {
+        queue: 2,
+        ..SqliteOptions::default()
+    };
+    let store = SqliteStore::open(folder.path().join("store.db"), options).unwrap();
+    let (open_gate, gate) = std::sync::mpsc::channel::<()>();
+    let (at_gate, arrived) = std::sync::mpsc::channel::<()>();
+    let busy = store.write(move |_: &Connection| {
+        at_gate.send(()).unwrap();
+        gate.recv()
+    });
+    arrived.recv().unwrap();
+    let first = store.append(commit(&stream(1), 0, &["{}"]));
+    let second = store.append(commit(&stream(2), 0, &["{}"]));
+    let third = store.append(commit(&stream(3), 0, &["{}"])).await;
+    assert!(matches!(third, Err(AppendError::Overloaded)), "{third:?}");
+    open_gate.send(()).unwrap();
+    busy.await.unwrap();
+    let (first, second) = tokio::join!(first, second);
+    assert!(first.is_ok() && second.is_ok());
 }
 
 #[tokio::test]

@@ -1,5 +1,10 @@
 //! The store as its callers see it: the contracts, and what only a file can do.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "clippy exempts tests, but not what they share"
+)]
+
 mod appends;
 mod files;
 mod kit;
