@@ -1,6 +1,7 @@
 //! CQRS and event sourcing without a framework.
 
 mod aggregate;
+mod behaviour;
 mod codec;
 mod envelope;
 mod event;
@@ -9,17 +10,20 @@ mod follow;
 mod handler;
 mod ledger;
 mod log;
+mod mediator;
 mod message;
 mod position;
 mod projection;
 mod reactor;
 mod snapshot;
 mod stream;
+pub mod telemetry;
 mod time;
 mod upcast;
 mod version;
 
 pub use aggregate::{Aggregate, Decide, Decided, Outcome, Snapshotted};
+pub use behaviour::{ConflictRetry, Idempotency, Invalid, Tracing, Validate, Validation};
 pub use codec::{Codec, DecodeError, EncodeError, Encoding, EventType};
 pub use envelope::{
     Actor, CommandId, Envelope, Identity, InvalidActor, LandedMark, Mark, ReplayMark, RequestHash,
@@ -34,6 +38,10 @@ pub use log::{
     AppendError, AppendToLog, Appended, Commit, CommitHeader, EventData, EventId, EventLog,
     InvalidCommit, ReadError, ReadLog, RecordedCommit, RecordedEvent, Subscribe, Subscription,
     TailLog,
+};
+pub use mediator::{
+    Dispatcher, Layered, Mediator, Published, Publisher, RegistrationErrors, Registry, Stack,
+    Subscriber, SubscriberFailure, Unheard,
 };
 pub use message::{Command, DispatchError, DispatchResult, Message, Query};
 pub use position::{InvalidLogPosition, LogPosition, Partition, Position};
