@@ -1,7 +1,6 @@
 //! CQRS and event sourcing without a framework.
 
 mod aggregate;
-mod behaviour;
 mod codec;
 mod envelope;
 mod event;
@@ -10,20 +9,18 @@ mod follow;
 mod handler;
 mod ledger;
 mod log;
-mod mediator;
+mod memory;
 mod message;
 mod position;
 mod projection;
 mod reactor;
 mod snapshot;
 mod stream;
-pub mod telemetry;
 mod time;
 mod upcast;
 mod version;
 
 pub use aggregate::{Aggregate, Decide, Decided, Outcome, Snapshotted};
-pub use behaviour::{ConflictRetry, Idempotency, Invalid, Tracing, Validate, Validation};
 pub use codec::{Codec, DecodeError, EncodeError, Encoding, EventType};
 pub use envelope::{
     Actor, CommandId, Envelope, Identity, InvalidActor, LandedMark, Mark, ReplayMark, RequestHash,
@@ -39,10 +36,7 @@ pub use log::{
     InvalidCommit, ReadError, ReadLog, RecordedCommit, RecordedEvent, Subscribe, Subscription,
     TailLog,
 };
-pub use mediator::{
-    Dispatcher, Layered, Mediator, Published, Publisher, RegistrationErrors, Registry, Stack,
-    Subscriber, SubscriberFailure, Unheard,
-};
+pub use memory::{MemoryClaim, MemoryStore};
 pub use message::{Command, DispatchError, DispatchResult, Message, Query};
 pub use position::{InvalidLogPosition, LogPosition, Partition, Position};
 pub use projection::{

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::envelope::CommandId;
+
 /// How many events a stream has: 0 is empty, 1 stands after the first event.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
@@ -49,16 +51,27 @@ pub enum ExpectedVersion {
     NoStream,
     /// Exactly this version, which must be the end of a commit.
     Exact(Version),
+    /// Exactly this version, and it must be this command's commit that ends there.
+    ///
+    /// For a decision on a commit that is not yet durable: should that one be lost, another may end
+    /// at the same version, and the number alone would not tell.
+    After {
+        /// The version.
+        version: Version,
+        /// Whose commit ends there.
+        command: CommandId,
+    },
 }
 
 impl ExpectedVersion {
-    /// Whether a stream at `actual` is as expected.
+    /// Whether a stream at `actual`, whose last commit is that of `last`, is as expected.
     #[must_use]
-    pub fn accepts(self, actual: Version) -> bool {
+    pub fn accepts(self, actual: Version, last: Option<CommandId>) -> bool {
         match self {
             Self::Any => true,
             Self::NoStream => actual == Version::EMPTY,
             Self::Exact(version) => actual == version,
+            Self::After { version, command } => actual == version && last == Some(command),
         }
     }
 }
@@ -75,6 +88,7 @@ impl fmt::Display for ExpectedVersion {
             Self::Any => f.write_str("any"),
             Self::NoStream => f.write_str("no stream"),
             Self::Exact(version) => version.fmt(f),
+            Self::After { version, command } => write!(f, "{version} after command {command}"),
         }
     }
 }

@@ -9,8 +9,9 @@ use tokio::sync::Notify;
 use tokio::sync::futures::OwnedNotified;
 
 use crate::aggregate::Aggregate;
+use crate::envelope::CommandId;
 use crate::stream::StreamName;
-use crate::version::Version;
+use crate::version::{ExpectedVersion, Version};
 
 use super::ExecutorOptions;
 
@@ -50,6 +51,8 @@ pub(super) struct Ready<A> {
     pub(super) state: Option<A>,
     /// Its version once all that is under way has landed.
     pub(super) version: Version,
+    /// The command whose commit ends there, unless the state was folded from what is durable.
+    pub(super) last: Option<CommandId>,
     /// Whether the stream was never read, only assumed to be empty.
     assumed: bool,
     /// Commits and confirmations under way.
@@ -152,6 +155,7 @@ impl<A: Aggregate> Shard<A> {
             Slot::Ready(Ready {
                 state: Some(A::default()),
                 version: Version::EMPTY,
+                last: None,
                 assumed: true,
                 under_way: 0,
                 tail_events: 0,
@@ -251,6 +255,7 @@ impl<'c, A: Aggregate> Loading<'c, A> {
         let mut ready = Ready {
             state: Some(loaded.state),
             version: loaded.version,
+            last: None,
             assumed: false,
             under_way: 0,
             tail_events: loaded.tail_events,
@@ -348,6 +353,17 @@ impl<A: Aggregate> Drop for InFlight<'_, A> {
 }
 
 impl<A: Aggregate> Ready<A> {
+    /// What a decision on this state expects of the log.
+    pub(super) fn expected(&self) -> ExpectedVersion {
+        match self.last {
+            None => ExpectedVersion::Exact(self.version),
+            Some(command) => ExpectedVersion::After {
+                version: self.version,
+                command,
+            },
+        }
+    }
+
     fn snapshot_is_due(&mut self) -> bool {
         let state = self.state.as_ref().map_or(0, A::weight);
         let due = self.tail_events > SNAPSHOT_EVENTS && self.tail_bytes > state / 10;

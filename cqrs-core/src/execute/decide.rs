@@ -9,7 +9,7 @@ use crate::log::{AppendError, Appended, Commit, CommitHeader, EventData, EventLo
 use crate::message::{Command, DispatchError};
 use crate::position::LogPosition;
 use crate::stream::StreamName;
-use crate::version::{ExpectedVersion, Version};
+use crate::version::Version;
 
 use super::Inner;
 use super::cache::{Found, InFlight, Loading, Ready};
@@ -78,6 +78,7 @@ impl<A: Aggregate, L: EventLog> Inner<A, L> {
             Found::Absent => return Step::Load(Loading::begin(&self.cache, &mut shard, stream)),
             Found::Full => return Step::Failed(DispatchError::Overloaded),
         };
+        let expected = ready.expected();
         let (version, verdict) = match self.decide(ready, command, envelope) {
             Ok(decision) if !decision.events.is_empty() => {
                 let version = ready.version.plus(decision.events.len());
@@ -85,7 +86,7 @@ impl<A: Aggregate, L: EventLog> Inner<A, L> {
                 let bytes = decision.stored.iter().map(|e| e.payload.len()).sum();
                 let commit = Commit {
                     stream: stream.clone(),
-                    expected: ExpectedVersion::Exact(ready.version),
+                    expected: ready.expected(),
                     header: header.clone(),
                     events: decision.stored,
                     reservations: decision.reservations,
@@ -98,6 +99,7 @@ impl<A: Aggregate, L: EventLog> Inner<A, L> {
                     .take()
                     .map(|state| events.iter().fold(state, A::evolve));
                 ready.version = version;
+                ready.last = Some(envelope.command_id);
                 shard.weigh(stream, epoch, self.cache.shard_bytes);
                 return Step::Append {
                     landing,
@@ -112,7 +114,7 @@ impl<A: Aggregate, L: EventLog> Inner<A, L> {
         };
         in_flight = InFlight::begin(&self.cache, ready, stream, epoch, 0, 0);
         Step::Confirm {
-            head: self.log.confirm(stream, version),
+            head: self.log.confirm(stream, expected),
             in_flight,
             verdict,
             version,

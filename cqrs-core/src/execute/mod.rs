@@ -13,7 +13,8 @@
 //!
 //! 1. Calls to [`append`](crate::AppendToLog::append) for one stream are made in the order of the
 //!    decisions: both happen under one lock.
-//! 2. A commit expects exactly the version that it was decided on. The log is
+//! 2. A commit expects exactly the version that it was decided on and, where that was not
+//!    known to be durable, the very commit that ends there. The log is
 //!    the arbiter; the cache is a hint.
 //! 3. An answer is given only when all it was decided on is durable: a commit
 //!    lands only after its predecessors, and a decision without events is

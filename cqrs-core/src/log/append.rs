@@ -86,10 +86,9 @@ pub trait AppendToLog: Send + Sync {
     ///
     /// The *call* takes the commit's place in its stream's order, not the first
     /// poll: two calls made one after the other are appended in that order,
-    /// whichever future is polled first. If a commit does not land at its own
-    /// version, every later one of its stream that was decided on it (called
-    /// before this one's answer was known) fails with
-    /// [`AppendError::Conflict`].
+    /// whichever future is polled first. A commit that was decided on one which is not yet
+    /// durable says so ([`ExpectedVersion::After`]), and fails with
+    /// [`AppendError::Conflict`] where that one did not land.
     ///
     /// A commit whose command id already stands in the log is not appended again: the
     /// answer is the first one's place, with [`Appended::repeated`] set,
@@ -111,12 +110,12 @@ pub trait AppendToLog: Send + Sync {
     /// Dropping the future leaves the outcome unknown; the order is kept.
     fn append(&self, commit: Commit) -> impl Future<Output = Result<Appended, AppendError>> + Send;
 
-    /// Confirms that the durable head of `stream` is `version`, after everything called before.
+    /// Confirms that the durable head of `stream` is as `expected`, after everything called before.
     ///
     /// Takes its place in the stream's order like [`append`](Self::append). Answers where
     /// the stream's last commit stands (position 0 of its partition where the stream is empty). The head is
     /// read after the call, so that a decision without events, taken
-    /// on `version`, is as good as one whose append landed.
+    /// on `expected`, is as good as one whose append landed.
     ///
     /// # Errors
     ///
@@ -129,6 +128,6 @@ pub trait AppendToLog: Send + Sync {
     fn confirm(
         &self,
         stream: &StreamName,
-        version: Version,
+        expected: ExpectedVersion,
     ) -> impl Future<Output = Result<LogPosition, AppendError>> + Send;
 }

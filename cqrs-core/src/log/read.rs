@@ -40,11 +40,13 @@ pub trait ReadLog: Send + Sync {
     /// The commits of `stream` after version `after`, oldest first, whole.
     ///
     /// At least one where there is one; stops before `max_events` are exceeded
-    /// otherwise. An empty answer is the stream's end. `after` must be the end of a commit.
+    /// otherwise. An empty answer is the stream's end. `after` must be
+    /// [`Version::EMPTY`] or the end of one of its commits.
     ///
     /// # Errors
     ///
-    /// - [`ReadError::Corrupt`]: a version is missing, repeated, or `after` is inside a commit.
+    /// - [`ReadError::Corrupt`]: a version is missing or repeated, or `after` is inside a commit or
+    ///   past the stream's end (so that a snapshot that does not fit its stream is found out).
     /// - [`ReadError::Store`]: ask again.
     fn read_stream(
         &self,

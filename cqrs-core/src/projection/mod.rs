@@ -169,6 +169,3 @@ pub struct CheckpointError {
     /// What the store said.
     pub source: BoxError,
 }
-
-#[cfg(test)]
-pub(crate) mod tests;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use cqrs_core::{
-    AppendError, Appended, Commit, ExpectedVersion, LogPosition, Partition, Position,
+    AppendError, Appended, CommandId, Commit, ExpectedVersion, LogPosition, Partition, Position,
     ReservedValue, StreamName, Version,
 };
 use foldhash::fast::FixedState;
@@ -17,6 +17,8 @@ use crate::record::{encode_events, int, nat, place, row_id};
 pub(crate) struct Head {
     pub(crate) version: Version,
     pub(crate) at: LogPosition,
+    /// Whose commit is the last one.
+    pub(crate) last: Option<CommandId>,
 }
 
 /// The last position of each partition.
@@ -82,7 +84,7 @@ impl Appender {
         broken: bool,
     ) -> rusqlite::Result<Result<Appended, AppendError>> {
         let head = self.head(connection, &commit.stream)?;
-        if broken || !commit.expected.accepts(head.version) {
+        if broken || !commit.expected.accepts(head.version, head.last) {
             let conflict = AppendError::Conflict {
                 stream: commit.stream.clone(),
                 expected: commit.expected,
@@ -108,7 +110,9 @@ impl Appender {
         reserve(connection, commit)?;
         let version = head.version.plus(commit.events.len());
         self.positions[usize::from(partition.index())] = next.get();
-        self.heads.insert(&commit.stream, Head { version, at });
+        let last = Some(commit.header.command_id);
+        self.heads
+            .insert(&commit.stream, Head { version, at, last });
         Ok(Ok(Appended {
             at,
             version,
@@ -127,18 +131,20 @@ impl Appender {
         }
         let found = connection
             .prepare_cached(
-                "SELECT at, first + count - 1 FROM commits WHERE stream = ?1
+                "SELECT at, first + count - 1, command FROM commits WHERE stream = ?1
                  ORDER BY first DESC LIMIT 1",
             )?
             .query_row([stream.as_str()], |row| {
                 Ok(Head {
                     at: place(row.get(0)?),
                     version: Version::new(nat(row.get(1)?)),
+                    last: Some(CommandId::new(uuid::Uuid::from_bytes(row.get(2)?))),
                 })
             })
             .optional()?;
         let head = found.unwrap_or_else(|| Head {
             version: Version::EMPTY,
+            last: None,
             at: LogPosition::new(self.partition(stream), Position::START),
         });
         self.heads.insert(stream, head);
@@ -196,7 +202,7 @@ pub(crate) fn decided_on(expected: ExpectedVersion) -> Option<Version> {
     match expected {
         ExpectedVersion::Any => None,
         ExpectedVersion::NoStream => Some(Version::EMPTY),
-        ExpectedVersion::Exact(version) => Some(version),
+        ExpectedVersion::Exact(version) | ExpectedVersion::After { version, .. } => Some(version),
     }
 }
 

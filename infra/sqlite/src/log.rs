@@ -1,8 +1,8 @@
 //! The event log's traits.
 
 use cqrs_core::{
-    AppendError, AppendToLog, Appended, CommandId, Commit, LogPosition, Partition, Position,
-    ReadError, ReadLog, RecordedCommit, StreamName, TailLog, Version,
+    AppendError, AppendToLog, Appended, CommandId, Commit, ExpectedVersion, LogPosition, Partition,
+    Position, ReadError, ReadLog, RecordedCommit, StreamName, TailLog, Version,
 };
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::oneshot;
@@ -41,13 +41,13 @@ impl AppendToLog for SqliteStore {
     fn confirm(
         &self,
         stream: &StreamName,
-        version: Version,
+        expected: ExpectedVersion,
     ) -> impl Future<Output = Result<LogPosition, AppendError>> + Send {
         let stream = stream.clone();
         let (reply, answer) = oneshot::channel();
         let job = Job::Confirm {
             stream: stream.clone(),
-            version,
+            expected,
             reply,
         };
         let pushed = self.shared().writes.push(job, 0);
@@ -235,12 +235,13 @@ fn check_boundary(
             at,
             reason: format!("version {after} of stream `{stream}` is inside a commit"),
         }),
-        Some(_) => Ok(()),
-        None => {
-            let partition = stream.partition(partitions);
-            tracing::debug!(%stream, %partition, %after, "read after the end of a stream");
-            Ok(())
-        }
+        end => Err(ReadError::Corrupt {
+            at: end.map_or_else(
+                || LogPosition::new(stream.partition(partitions), Position::START),
+                |(at, _)| at,
+            ),
+            reason: format!("stream `{stream}` ends before version {after}"),
+        }),
     }
 }
 

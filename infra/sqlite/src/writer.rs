@@ -32,7 +32,7 @@ pub(crate) enum Job {
     },
     Confirm {
         stream: StreamName,
-        version: Version,
+        expected: ExpectedVersion,
         reply: oneshot::Sender<Result<LogPosition, AppendError>>,
     },
     Work(Box<dyn Work>),
@@ -182,8 +182,8 @@ impl Writer {
             answers.push(match job {
                 Job::Append { commit, .. } => Answer::Append(self.append(number, commit)?),
                 Job::Confirm {
-                    stream, version, ..
-                } => Answer::Confirm(self.confirm(number, stream, *version)?),
+                    stream, expected, ..
+                } => Answer::Confirm(self.confirm(number, stream, *expected)?),
                 Job::Work(work) => {
                     self.work(work.as_mut())?;
                     Answer::Work
@@ -215,11 +215,10 @@ impl Writer {
         &mut self,
         number: u64,
         stream: &StreamName,
-        version: Version,
+        expected: ExpectedVersion,
     ) -> rusqlite::Result<Result<LogPosition, AppendError>> {
         let head = self.appender.head(&self.connection, stream)?;
-        let expected = ExpectedVersion::Exact(version);
-        if head.version == version && !self.is_broken(number, stream, expected) {
+        if expected.accepts(head.version, head.last) && !self.is_broken(number, stream, expected) {
             return Ok(Ok(head.at));
         }
         Ok(Err(AppendError::Conflict {

@@ -59,7 +59,7 @@ async fn what_was_decided_on_a_refused_commit_falls_with_it() {
     let first = store.append(refused);
     let second = store.append(commit(&mine, 0, &["1"]));
     let third = store.append(commit(&mine, 1, &["2"]));
-    let confirmed = store.confirm(&mine, Version::new(1));
+    let confirmed = store.confirm(&mine, Version::new(1).into());
     open_gate.send(()).unwrap();
     busy.await.unwrap();
     let (first, second, third, confirmed) = tokio::join!(first, second, third, confirmed);

@@ -10,4 +10,3 @@ mod files;
 mod kit;
 mod ledger;
 mod projections;
-mod promises;
