@@ -3,10 +3,13 @@
 //! [`SocialQueries`] is what a service asks; the views are what it answers, member by member as on
 //! the wire. Neither knows the store: every store behind the trait answers alike.
 
+mod cursor;
 mod query;
+mod sqlite;
 mod views;
 
 pub use query::{
     AuthorKey, Missing, PageRequest, PostFilter, QueryError, SocialQueries, Sort, Tokens,
 };
+pub use sqlite::{SocialReadModel, SqliteQueries};
 pub use views::{AuthorView, CommentView, LikeView, Page, PostView, UtcMillis};

@@ -205,7 +205,7 @@ pub enum QueryError {
 ///
 /// Every query can end in [`QueryError::Behind`], [`QueryError::UnknownPartition`],
 /// [`QueryError::Overloaded`] and [`QueryError::Store`]; each names what else it can end in. A
-/// demand that is not met is told before anything else.
+/// bad cursor is told first, then a token that is not reflected, then all else.
 ///
 /// # Pages
 ///

@@ -1,0 +1,10 @@
+//! The social read model in SQLite: tables, what events do to them, and the queries on them.
+
+mod apply;
+mod model;
+mod queries;
+mod read;
+mod slice;
+
+pub use model::SocialReadModel;
+pub use queries::SqliteQueries;

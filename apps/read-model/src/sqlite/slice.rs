@@ -1,0 +1,256 @@
+//! A slice of events being folded: each post's row and each actor's statistics are written once.
+
+use std::collections::HashMap;
+
+use cqrs_core::{BoxError, Partition};
+use cqrs_sqlite::ApplyFailure;
+use foldhash::fast::FixedState;
+use rusqlite::{Connection, OptionalExtension, params};
+use uuid::Uuid;
+
+/// A post as it stands in the slice.
+#[derive(Debug)]
+pub(super) struct Post {
+    pub(super) key: i64,
+    /// `None` when deleted.
+    pub(super) author: Option<String>,
+    pub(super) created_at: i64,
+    pub(super) edited_at: Option<i64>,
+    /// The text, where the slice changed it.
+    pub(super) message: Option<String>,
+    pub(super) like_count: i64,
+    pub(super) comment_count: i64,
+    pub(super) version: i64,
+    /// The last event on it: what a failure to write the row is put down to.
+    pub(super) last: usize,
+    stored: Stored,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stored {
+    No,
+    Yes { like_count: i64, deleted: bool },
+}
+
+/// What a slice adds to an actor's statistics; zeros where the actor was merely active.
+#[derive(Debug, Default)]
+pub(super) struct Delta {
+    pub(super) posts: i64,
+    pub(super) comments: i64,
+    pub(super) likes: i64,
+    pub(super) last: usize,
+}
+
+/// What a slice changes and has not written yet.
+pub(super) struct Slice<'c> {
+    pub(super) connection: &'c Connection,
+    partition: Partition,
+    pub(super) posts: HashMap<Uuid, Post, FixedState>,
+    stats: HashMap<String, Delta, FixedState>,
+    next_key: Option<i64>,
+}
+
+impl<'c> Slice<'c> {
+    pub(super) fn new(connection: &'c Connection, partition: Partition) -> Self {
+        Self {
+            connection,
+            partition,
+            posts: HashMap::default(),
+            stats: HashMap::default(),
+            next_key: None,
+        }
+    }
+
+    /// The statistics of `actor`, to be added to.
+    pub(super) fn stat(&mut self, actor: &str, index: usize) -> &mut Delta {
+        if !self.stats.contains_key(actor) {
+            self.stats.insert(actor.to_owned(), Delta::default());
+        }
+        let delta = self.stats.entry(actor.to_owned()).or_default();
+        delta.last = index;
+        delta
+    }
+
+    /// The post `id`, from the slice or else from the table.
+    pub(super) fn post(&mut self, id: Uuid) -> rusqlite::Result<Option<&mut Post>> {
+        if !self.posts.contains_key(&id) {
+            let Some(post) = load(self.connection, id)? else {
+                return Ok(None);
+            };
+            self.posts.insert(id, post);
+        }
+        Ok(self.posts.get_mut(&id))
+    }
+
+    /// Adds a post that the table does not have.
+    pub(super) fn create(
+        &mut self,
+        id: Uuid,
+        author: String,
+        message: String,
+        created_at: i64,
+        version: i64,
+        last: usize,
+    ) -> rusqlite::Result<()> {
+        let key = match self.next_key {
+            Some(key) => key,
+            None => self
+                .connection
+                .prepare_cached("SELECT coalesce(max(key), 0) + 1 FROM social_post")?
+                .query_row([], |row| row.get(0))?,
+        };
+        self.next_key = Some(key + 1);
+        let post = Post {
+            key,
+            author: Some(author),
+            created_at,
+            edited_at: None,
+            message: Some(message),
+            like_count: 0,
+            comment_count: 0,
+            version,
+            last,
+            stored: Stored::No,
+        };
+        self.posts.insert(id, post);
+        Ok(())
+    }
+
+    /// Writes what is folded.
+    pub(super) fn flush(self) -> Result<(), ApplyFailure> {
+        for (id, post) in &self.posts {
+            write_post(self.connection, *id, post)
+                .map_err(|source| ApplyFailure::new(post.last, source))?;
+        }
+        for (actor, delta) in &self.stats {
+            write_stat(self.connection, self.partition, actor, delta)
+                .map_err(|source| ApplyFailure::new(delta.last, source))?;
+        }
+        Ok(())
+    }
+}
+
+fn load(connection: &Connection, id: Uuid) -> rusqlite::Result<Option<Post>> {
+    connection
+        .prepare_cached(
+            "SELECT key, author, created_at, edited_at, like_count, comment_count, version
+             FROM social_post WHERE id = ?1",
+        )?
+        .query_row([id.as_bytes()], |row| {
+            let author: Option<String> = row.get(1)?;
+            let like_count = row.get(4)?;
+            Ok(Post {
+                key: row.get(0)?,
+                stored: Stored::Yes {
+                    like_count,
+                    deleted: author.is_none(),
+                },
+                author,
+                created_at: row.get(2)?,
+                edited_at: row.get(3)?,
+                message: None,
+                like_count,
+                comment_count: row.get(5)?,
+                version: row.get(6)?,
+                last: 0,
+            })
+        })
+        .optional()
+}
+
+/// An index is rewritten whenever one of its columns is assigned, changed or not: so each
+/// statement assigns no more than it must.
+fn write_post(connection: &Connection, id: Uuid, post: &Post) -> Result<(), BoxError> {
+    let (likes, comments) = (post.like_count, post.comment_count);
+    let message = post.message.as_deref();
+    match post.stored {
+        Stored::No => connection
+            .prepare_cached(
+                "INSERT INTO social_post (key, id, author, created_at, edited_at, like_count,
+                 comment_count, version, message) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            )?
+            .execute(params![
+                post.key,
+                id.as_bytes(),
+                post.author,
+                post.created_at,
+                post.edited_at,
+                likes,
+                comments,
+                post.version,
+                message.unwrap_or_default()
+            ])?,
+        Stored::Yes { deleted, .. } if post.author.is_none() != deleted => connection
+            .prepare_cached(
+                "UPDATE social_post SET author = NULL, created_at = 0, edited_at = NULL,
+                 like_count = 0, comment_count = 0, version = ?2, message = '' WHERE key = ?1",
+            )?
+            .execute(params![post.key, post.version])?,
+        Stored::Yes { like_count, .. } => {
+            if like_count != likes {
+                connection
+                    .prepare_cached(
+                        "UPDATE social_post SET like_count = ?2, comment_count = ?3, version = ?4
+                         WHERE key = ?1",
+                    )?
+                    .execute(params![post.key, likes, comments, post.version])?;
+            }
+            if message.is_some() {
+                connection
+                    .prepare_cached(
+                        "UPDATE social_post SET message = ?2, edited_at = ?3, comment_count = ?4,
+                         version = ?5 WHERE key = ?1",
+                    )?
+                    .execute(params![
+                        post.key,
+                        message,
+                        post.edited_at,
+                        comments,
+                        post.version
+                    ])?
+            } else if like_count == likes {
+                connection
+                    .prepare_cached(
+                        "UPDATE social_post SET comment_count = ?2, version = ?3 WHERE key = ?1",
+                    )?
+                    .execute(params![post.key, comments, post.version])?
+            } else {
+                0
+            }
+        }
+    };
+    Ok(())
+}
+
+fn write_stat(
+    connection: &Connection,
+    partition: Partition,
+    actor: &str,
+    delta: &Delta,
+) -> Result<(), BoxError> {
+    let Delta {
+        posts,
+        comments,
+        likes,
+        ..
+    } = *delta;
+    let sql = if (posts, comments, likes) == (0, 0, 0) {
+        "INSERT INTO social_author_stat
+         (actor, partition, post_count, comment_count, likes_received)
+         VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING"
+    } else {
+        "INSERT INTO social_author_stat
+         (actor, partition, post_count, comment_count, likes_received)
+         VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT DO UPDATE SET post_count = post_count + ?3,
+         comment_count = comment_count + ?4, likes_received = likes_received + ?5"
+    };
+    connection.prepare_cached(sql)?.execute(params![
+        actor,
+        partition.index(),
+        posts,
+        comments,
+        likes
+    ])?;
+    Ok(())
+}
