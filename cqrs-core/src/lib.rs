@@ -1,6 +1,7 @@
 //! CQRS and event sourcing without a framework.
 
 mod aggregate;
+mod bus;
 mod codec;
 mod envelope;
 mod event;
@@ -14,6 +15,8 @@ mod message;
 mod position;
 mod projection;
 mod reactor;
+#[cfg(test)]
+mod reactor_tests;
 mod snapshot;
 mod stream;
 mod time;
@@ -21,6 +24,9 @@ mod upcast;
 mod version;
 
 pub use aggregate::{Aggregate, Decide, Decided, Outcome, Snapshotted};
+pub use bus::{
+    Accept, BusError, BusRecord, ConsumeEvents, MemoryBus, PublishEvents, Relay, Sequencer,
+};
 pub use codec::{Codec, DecodeError, EncodeError, Encoding, EventType};
 pub use envelope::{
     Actor, CommandId, Envelope, Identity, InvalidActor, LandedMark, Mark, ReplayMark, RequestHash,

@@ -146,7 +146,7 @@ pub struct ReactorRunner<L, K, R, T> {
 struct Lane {
     /// Where the checkpoint stands, if that is known.
     position: Option<Position>,
-    /// The events that were given up since the checkpoint last moved, and how often.
+    /// The events past the checkpoint that were given up, and how often.
     failing: BTreeMap<EventId, u32>,
 }
 
@@ -235,7 +235,9 @@ where
     async fn react_to(&self, lane: &mut Lane, commit: &RecordedCommit) -> Result<usize, Trouble> {
         let mut reacted = 0;
         for event in commit.recorded_events() {
-            if !self.reactor.handles(event.data.event_type.name()) {
+            let skipped = self.when_given_up == WhenGivenUp::Skip
+                && lane.failing.get(&event.id) >= Some(&self.options.attempts);
+            if skipped || !self.reactor.handles(event.data.event_type.name()) {
                 continue;
             }
             reacted += 1;
@@ -332,7 +334,7 @@ where
             to = commit.at.position;
         }
         if to > from {
-            lane.failing.clear();
+            lane.failing.retain(|event, _| event.at.position > to);
             lane.position =
                 follow::advance(&self.checkpoints, self, partition, from, to, reacted).await?;
         } else {
