@@ -190,7 +190,7 @@ impl PublishEvents for &Losing {
         slice: &[RecordedCommit],
     ) -> Result<(), BusError> {
         self.0.publish(partition, slice).await?;
-        if self.1.fetch_add(1, Ordering::Relaxed) % 2 == 0 {
+        if self.1.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
             return Err(BusError {
                 source: "lost".into(),
             });

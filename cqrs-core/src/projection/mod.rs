@@ -169,3 +169,6 @@ pub struct CheckpointError {
     /// What the store said.
     pub source: BoxError,
 }
+
+#[cfg(test)]
+pub(crate) mod tests;
