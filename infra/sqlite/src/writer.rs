@@ -20,6 +20,8 @@ use crate::store::Shared;
 /// A group is closed once its commits hold this much.
 const GROUP_BYTES: usize = 8 << 20;
 
+type AppendReply = oneshot::Sender<Result<Appended, AppendError>>;
+
 /// What waits for the writer.
 #[expect(
     clippy::large_enum_variant,
@@ -28,7 +30,7 @@ const GROUP_BYTES: usize = 8 << 20;
 pub(crate) enum Job {
     Append {
         commit: Commit,
-        reply: oneshot::Sender<Result<Appended, AppendError>>,
+        reply: AppendReply,
     },
     Confirm {
         stream: StreamName,
@@ -265,16 +267,12 @@ impl Writer {
         self.broken.insert(stream.clone(), broken);
     }
 
-    /// Answers failures first: whatever is called after them is not what was decided on them.
     fn answer(&mut self, jobs: &mut Vec<Job>, answers: Vec<Answer>) {
-        let mut landed = Vec::with_capacity(jobs.len());
+        let mut appends = Vec::with_capacity(jobs.len());
         for (job, answer) in jobs.drain(..).zip(answers) {
             match (job, answer) {
-                (Job::Append { reply, .. }, Answer::Append(Ok(appended))) if !appended.repeated => {
-                    landed.push((reply, appended));
-                }
                 (Job::Append { reply, .. }, Answer::Append(answer)) => {
-                    let _ = reply.send(answer);
+                    appends.push((reply, answer));
                 }
                 (Job::Confirm { reply, .. }, Answer::Confirm(answer)) => {
                     let _ = reply.send(answer);
@@ -284,28 +282,22 @@ impl Writer {
                 _ => {}
             }
         }
-        self.settle_broken();
-        for (reply, appended) in landed {
-            let _ = reply.send(Ok(appended));
-        }
+        self.answer_appends(appends);
     }
 
     fn fail(&mut self, jobs: &mut Vec<Job>, failure: &StoreFailure) {
-        for job in jobs.iter() {
-            if let Job::Append { commit, .. } = job
-                && let Some(before) = decided_on(commit.expected)
-            {
-                self.breaks(&commit.stream, before);
-            }
-        }
         let failed = |stream| AppendError::Store {
             stream,
             source: failure.clone().into(),
         };
+        let mut appends = Vec::with_capacity(jobs.len());
         for job in jobs.drain(..) {
             match job {
                 Job::Append { commit, reply } => {
-                    let _ = reply.send(Err(failed(commit.stream)));
+                    if let Some(before) = decided_on(commit.expected) {
+                        self.breaks(&commit.stream, before);
+                    }
+                    appends.push((reply, Err(failed(commit.stream))));
                 }
                 Job::Confirm { stream, reply, .. } => {
                     let _ = reply.send(Err(failed(stream)));
@@ -313,17 +305,27 @@ impl Writer {
                 Job::Work(work) => work.answer(Some(failure)),
             }
         }
-        self.settle_broken();
+        self.answer_appends(appends);
     }
 
-    fn settle_broken(&mut self) {
+    /// Answers appends. Where one did not land, nothing can be called between the moment up
+    /// to which calls fall with it and its answer.
+    fn answer_appends(&mut self, appends: Vec<(AppendReply, Result<Appended, AppendError>)>) {
+        let send = || {
+            for (reply, answer) in appends {
+                let _ = reply.send(answer);
+            }
+        };
         if self.broken.is_empty() {
-            return;
+            return send();
         }
-        let next = self.shared.writes.next();
-        for broken in self.broken.values_mut() {
-            broken.until.get_or_insert(next);
-        }
+        let broken = &mut self.broken;
+        self.shared.writes.hold(|next| {
+            for broken in broken.values_mut() {
+                broken.until.get_or_insert(next);
+            }
+            send();
+        });
     }
 
     /// Finds out where the log ends: a failed COMMIT may have been durable all the same.
