@@ -1,6 +1,7 @@
 //! CQRS and event sourcing without a framework.
 
 mod aggregate;
+mod behaviour;
 mod bus;
 mod codec;
 mod envelope;
@@ -10,6 +11,7 @@ mod follow;
 mod handler;
 mod ledger;
 mod log;
+mod mediator;
 mod memory;
 mod message;
 mod position;
@@ -19,11 +21,13 @@ mod reactor;
 mod reactor_tests;
 mod snapshot;
 mod stream;
+pub mod telemetry;
 mod time;
 mod upcast;
 mod version;
 
 pub use aggregate::{Aggregate, Decide, Decided, Outcome, Snapshotted};
+pub use behaviour::{ConflictRetry, Idempotency, Invalid, Tracing, Validate, Validation};
 pub use bus::{
     Accept, BusError, BusRecord, ConsumeEvents, MemoryBus, PublishEvents, Relay, Sequencer,
 };
@@ -41,6 +45,10 @@ pub use log::{
     AppendError, AppendToLog, Appended, Commit, CommitHeader, EventData, EventId, EventLog,
     InvalidCommit, ReadError, ReadLog, RecordedCommit, RecordedEvent, Subscribe, Subscription,
     TailLog,
+};
+pub use mediator::{
+    Dispatcher, Layered, Mediator, Published, Publisher, RegistrationErrors, Registry, Stack,
+    Subscriber, SubscriberFailure, Unheard,
 };
 pub use memory::{MemoryClaim, MemoryStore};
 pub use message::{Command, DispatchError, DispatchResult, Message, Query};

@@ -83,6 +83,24 @@ pub enum DispatchError<E> {
 }
 
 impl<E> DispatchError<E> {
+    /// The variant's name in snake case, for telemetry. Stable.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Refused(_) => "refused",
+            Self::Invalid { .. } => "invalid",
+            Self::VersionMismatch { .. } => "version_mismatch",
+            Self::Taken { .. } => "taken",
+            Self::Conflict { .. } => "conflict",
+            Self::InProgress => "in_progress",
+            Self::KeyReused => "key_reused",
+            Self::Overloaded => "overloaded",
+            Self::Unavailable { .. } => "unavailable",
+            Self::NoHandler { .. } => "no_handler",
+            Self::Corrupt { .. } => "corrupt",
+        }
+    }
+
     /// The same, with the handler's own error converted by `convert`.
     pub fn map_refused<F>(self, convert: impl FnOnce(E) -> F) -> DispatchError<F> {
         match self {
