@@ -63,9 +63,6 @@ impl<'c> Slice<'c> {
 
     /// The statistics of `actor`, to be added to.
     pub(super) fn stat(&mut self, actor: &str, index: usize) -> &mut Delta {
-        if !self.stats.contains_key(actor) {
-            self.stats.insert(actor.to_owned(), Delta::default());
-        }
         let delta = self.stats.entry(actor.to_owned()).or_default();
         delta.last = index;
         delta
