@@ -10,3 +10,4 @@ mod files;
 mod kit;
 mod ledger;
 mod projections;
+mod promises;
