@@ -79,7 +79,8 @@ fn allocations<F: Future<Output = DispatchResult<Add>>>(make: impl FnOnce() -> F
 
 fn envelope() -> Envelope {
     let id = CommandId::new(Uuid::nil());
-    Envelope::new(id, Actor::parse("ada").unwrap(), Timestamp::from_millis(0))
+    let actor = Actor::parse("ada").expect("a valid actor");
+    Envelope::new(id, actor, Timestamp::from_millis(0))
 }
 
 #[test]
