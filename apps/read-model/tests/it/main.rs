@@ -1,5 +1,10 @@
 //! The SQLite read model against a plain recount, and its walks.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "the lint spares only functions that are tests themselves"
+)]
+
 mod fixture;
 
 use cqrs_core::{Actor, LogPosition, Partition, Position, Projection};
