@@ -2,6 +2,8 @@
 
 mod ledger;
 mod log;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::fmt;
