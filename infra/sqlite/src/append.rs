@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use cqrs_core::{
-    AppendError, Appended, CommandId, Commit, ExpectedVersion, LogPosition, Partition, Position,
-    ReservedValue, StreamName, Version,
+    AppendError, Appended, CommandId, Commit, LogPosition, Partition, Position, ReservedValue,
+    StreamName, Version,
 };
 use foldhash::fast::FixedState;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -74,17 +74,16 @@ impl Appender {
         self.heads.clear();
     }
 
-    /// Appends `commit`. `broken`: decided on a commit that did not land.
+    /// Appends `commit`.
     ///
     /// The outer error is the store's: the whole transaction must end.
     pub(crate) fn append(
         &mut self,
         connection: &Connection,
         commit: &Commit,
-        broken: bool,
     ) -> rusqlite::Result<Result<Appended, AppendError>> {
         let head = self.head(connection, &commit.stream)?;
-        if broken || !commit.expected.accepts(head.version, head.last) {
+        if !commit.expected.accepts(head.version, head.last) {
             let conflict = AppendError::Conflict {
                 stream: commit.stream.clone(),
                 expected: commit.expected,
@@ -194,15 +193,6 @@ impl Appender {
                 self.blob,
             ])?;
         Ok(())
-    }
-}
-
-/// The version that `expected` says was decided on, if it says one.
-pub(crate) fn decided_on(expected: ExpectedVersion) -> Option<Version> {
-    match expected {
-        ExpectedVersion::Any => None,
-        ExpectedVersion::NoStream => Some(Version::EMPTY),
-        ExpectedVersion::Exact(version) | ExpectedVersion::After { version, .. } => Some(version),
     }
 }
 

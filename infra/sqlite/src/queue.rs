@@ -101,12 +101,6 @@ impl<T> Queue<T> {
         self.lock().next
     }
 
-    /// Runs `work`, given the number that the next job will have, while nobody can push one.
-    pub(crate) fn hold(&self, work: impl FnOnce(u64)) {
-        let state = self.lock();
-        work(state.next);
-    }
-
     /// The number of jobs that wait.
     pub(crate) fn len(&self) -> usize {
         self.lock().jobs.len()

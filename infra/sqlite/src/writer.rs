@@ -1,18 +1,16 @@
 //! The writer thread: groups of jobs, one transaction and one `fsync` each.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 
-use cqrs_core::{AppendError, Appended, Commit, ExpectedVersion, LogPosition, StreamName, Version};
-use foldhash::fast::FixedState;
+use cqrs_core::{AppendError, Appended, Commit, ExpectedVersion, LogPosition, StreamName};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use crate::append::{Appender, decided_on};
+use crate::append::Appender;
 use crate::error::{StoreFailure, WriteFailure};
 use crate::open::SqliteOptions;
 use crate::store::Shared;
@@ -100,14 +98,6 @@ enum Answer {
     Work,
 }
 
-/// A stream of which a commit did not land at its version: what was decided on it falls with it.
-struct Broken {
-    /// Every commit decided on a later version than this one…
-    after: Version,
-    /// …and called before this number of the queue. `None` while the answer is not out.
-    until: Option<u64>,
-}
-
 /// Owns the connection that writes.
 pub(crate) struct Writer {
     connection: Connection,
@@ -115,7 +105,6 @@ pub(crate) struct Writer {
     appender: Appender,
     /// The last durable position of each partition.
     durable: Vec<u64>,
-    broken: HashMap<StreamName, Broken, FixedState>,
     group: usize,
     readers: Vec<JoinHandle<()>>,
     /// Held until the connection is closed.
@@ -136,7 +125,6 @@ impl Writer {
             shared,
             appender: Appender::new(heads.clone(), options.cached_heads),
             durable: heads,
-            broken: HashMap::default(),
             group: options.group,
             readers,
             lock,
@@ -154,10 +142,8 @@ impl Writer {
     }
 
     fn group(&mut self, first: u64, jobs: &mut Vec<Job>) {
-        self.broken
-            .retain(|_, broken| broken.until.is_none_or(|until| until > first));
         let after = first + jobs.len() as u64;
-        let transacted = catch_unwind(AssertUnwindSafe(|| self.transact(first, jobs)))
+        let transacted = catch_unwind(AssertUnwindSafe(|| self.transact(jobs)))
             .unwrap_or_else(|_| Err(StoreFailure::new("the writer panicked")));
         match transacted {
             Ok(answers) => {
@@ -177,15 +163,17 @@ impl Writer {
         self.shared.done.store(after, Ordering::Release);
     }
 
-    fn transact(&mut self, first: u64, jobs: &mut [Job]) -> Result<Vec<Answer>, StoreFailure> {
+    fn transact(&mut self, jobs: &mut [Job]) -> Result<Vec<Answer>, StoreFailure> {
         self.statement("BEGIN IMMEDIATE")?;
         let mut answers = Vec::with_capacity(jobs.len());
-        for (number, job) in (first..).zip(jobs) {
+        for job in jobs {
             answers.push(match job {
-                Job::Append { commit, .. } => Answer::Append(self.append(number, commit)?),
+                Job::Append { commit, .. } => {
+                    Answer::Append(self.appender.append(&self.connection, commit)?)
+                }
                 Job::Confirm {
                     stream, expected, ..
-                } => Answer::Confirm(self.confirm(number, stream, *expected)?),
+                } => Answer::Confirm(self.confirm(stream, *expected)?),
                 Job::Work(work) => {
                     self.work(work.as_mut())?;
                     Answer::Work
@@ -196,31 +184,13 @@ impl Writer {
         Ok(answers)
     }
 
-    fn append(
-        &mut self,
-        number: u64,
-        commit: &Commit,
-    ) -> rusqlite::Result<Result<Appended, AppendError>> {
-        let broken = self.is_broken(number, &commit.stream, commit.expected);
-        let appended = self.appender.append(&self.connection, commit, broken)?;
-        if let Some(before) = decided_on(commit.expected) {
-            let would_be = before.plus(commit.events.len());
-            let landed = matches!(&appended, Ok(appended) if appended.version == would_be);
-            if !landed {
-                self.breaks(&commit.stream, before);
-            }
-        }
-        Ok(appended)
-    }
-
     fn confirm(
         &mut self,
-        number: u64,
         stream: &StreamName,
         expected: ExpectedVersion,
     ) -> rusqlite::Result<Result<LogPosition, AppendError>> {
         let head = self.appender.head(&self.connection, stream)?;
-        if expected.accepts(head.version, head.last) && !self.is_broken(number, stream, expected) {
+        if expected.accepts(head.version, head.last) {
             return Ok(Ok(head.at));
         }
         Ok(Err(AppendError::Conflict {
@@ -247,32 +217,11 @@ impl Writer {
         Ok(self.statement("RELEASE job")?)
     }
 
-    fn is_broken(&self, number: u64, stream: &StreamName, expected: ExpectedVersion) -> bool {
-        if self.broken.is_empty() {
-            return false;
-        }
-        let broken = self.broken.get(stream);
-        broken.is_some_and(|broken| {
-            broken.until.is_none_or(|until| number < until)
-                && decided_on(expected).is_some_and(|version| version > broken.after)
-        })
-    }
-
-    fn breaks(&mut self, stream: &StreamName, before: Version) {
-        let after = match self.broken.get(stream) {
-            Some(broken) => before.min(broken.after),
-            None => before,
-        };
-        let broken = Broken { after, until: None };
-        self.broken.insert(stream.clone(), broken);
-    }
-
     fn answer(&mut self, jobs: &mut Vec<Job>, answers: Vec<Answer>) {
-        let mut appends = Vec::with_capacity(jobs.len());
         for (job, answer) in jobs.drain(..).zip(answers) {
             match (job, answer) {
                 (Job::Append { reply, .. }, Answer::Append(answer)) => {
-                    appends.push((reply, answer));
+                    let _ = reply.send(answer);
                 }
                 (Job::Confirm { reply, .. }, Answer::Confirm(answer)) => {
                     let _ = reply.send(answer);
@@ -282,7 +231,6 @@ impl Writer {
                 _ => {}
             }
         }
-        self.answer_appends(appends);
     }
 
     fn fail(&mut self, jobs: &mut Vec<Job>, failure: &StoreFailure) {
@@ -290,14 +238,10 @@ impl Writer {
             stream,
             source: failure.clone().into(),
         };
-        let mut appends = Vec::with_capacity(jobs.len());
         for job in jobs.drain(..) {
             match job {
                 Job::Append { commit, reply } => {
-                    if let Some(before) = decided_on(commit.expected) {
-                        self.breaks(&commit.stream, before);
-                    }
-                    appends.push((reply, Err(failed(commit.stream))));
+                    let _ = reply.send(Err(failed(commit.stream)));
                 }
                 Job::Confirm { stream, reply, .. } => {
                     let _ = reply.send(Err(failed(stream)));
@@ -305,27 +249,6 @@ impl Writer {
                 Job::Work(work) => work.answer(Some(failure)),
             }
         }
-        self.answer_appends(appends);
-    }
-
-    /// Answers appends. Where one did not land, nothing can be called between the moment up
-    /// to which calls fall with it and its answer.
-    fn answer_appends(&mut self, appends: Vec<(AppendReply, Result<Appended, AppendError>)>) {
-        let send = || {
-            for (reply, answer) in appends {
-                let _ = reply.send(answer);
-            }
-        };
-        if self.broken.is_empty() {
-            return send();
-        }
-        let broken = &mut self.broken;
-        self.shared.writes.hold(|next| {
-            for broken in broken.values_mut() {
-                broken.until.get_or_insert(next);
-            }
-            send();
-        });
     }
 
     /// Finds out where the log ends: a failed COMMIT may have been durable all the same.

@@ -1,8 +1,8 @@
 //! What a group of appends does, beyond the contract.
 
 use cqrs_core::{
-    AppendError, AppendToLog, Partition, Position, ReadError, ReadLog, ReservedValue, TailLog,
-    Version,
+    AppendError, AppendToLog, ExpectedVersion, Partition, Position, ReadError, ReadLog,
+    ReservedValue, TailLog, Version,
 };
 use cqrs_sqlite::{SqliteOptions, SqliteStore};
 use rusqlite::Connection;
@@ -52,14 +52,20 @@ async fn what_was_decided_on_a_refused_commit_falls_with_it() {
 
     let mut refused = commit(&mine, 0, &["{}"]);
     refused.reservations.reserve.push(value);
+    let after = ExpectedVersion::After {
+        version: Version::new(1),
+        command: refused.header.command_id,
+    };
     // All called before the first answer is known, for the writer is kept busy meanwhile.
     // The third was decided on the first.
     let (open_gate, gate) = std::sync::mpsc::channel::<()>();
     let busy = store.write(move |_: &Connection| gate.recv());
     let first = store.append(refused);
     let second = store.append(commit(&mine, 0, &["1"]));
-    let third = store.append(commit(&mine, 1, &["2"]));
-    let confirmed = store.confirm(&mine, Version::new(1).into());
+    let mut dependent = commit(&mine, 1, &["2"]);
+    dependent.expected = after;
+    let third = store.append(dependent);
+    let confirmed = store.confirm(&mine, after);
     open_gate.send(()).unwrap();
     busy.await.unwrap();
     let (first, second, third, confirmed) = tokio::join!(first, second, third, confirmed);
