@@ -1,1 +1,25 @@
 //! The HTTP edge of the social services: routes, parsing, authentication, problems.
+//!
+//! [`Api`] turns requests into commands and queries and their outcomes into
+//! answers. It is generic over whoever handles the commands and answers the
+//! queries, and knows no store.
+
+mod answers;
+mod api;
+mod app;
+mod auth;
+mod clock;
+mod commands;
+mod identity;
+mod jwt;
+mod problems;
+mod queries;
+mod routes;
+
+pub use api::{Api, CommandEdge};
+pub use app::{App, mediator};
+pub use auth::Authentication;
+pub use clock::{SystemClock, SystemRandom, TokioTimer};
+pub use commands::{AnyCommand, Refusal, SocialCommands};
+pub use jwt::{InvalidKey, InvalidToken, TokenVerifier};
+pub use queries::QueryEdge;

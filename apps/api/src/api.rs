@@ -1,0 +1,265 @@
+//! The edge itself: from a request to an answer.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use cqrs_core::{Clock, CommandId, Envelope, Mediator, ReplayMark, TraceContext};
+use http_kit::{BodyLimits, Matched, Metrics, Problem, Readiness, Request, Resolved, Response};
+use http_kit::{Router, read_body};
+use hyper::body::Incoming;
+use hyper::header::ALLOW;
+use hyper::http::request::Parts;
+use hyper::{HeaderMap, StatusCode};
+use serde_json::Value;
+use social_domain::ActorId;
+use social_read_model::SocialQueries;
+use tracing::Instrument;
+use uuid::Uuid;
+
+use crate::auth::Authentication;
+use crate::clock::SystemClock;
+use crate::commands::{AnyCommand, SocialCommands, from_message, from_route};
+use crate::queries::QueryEdge;
+use crate::routes::{self, Route};
+use crate::{answers, identity, problems};
+
+/// How long a command may take until its client is told that the outcome is unknown.
+const COMMAND_DEADLINE: Duration = Duration::from_secs(25);
+
+/// What runs the commands.
+#[derive(Debug)]
+pub struct CommandEdge<C> {
+    /// The mediator in front of the handlers.
+    pub mediator: Arc<Mediator<C>>,
+    /// Who is asking.
+    pub authentication: Authentication,
+    /// The store's own namespace of command ids.
+    pub namespace: Uuid,
+}
+
+/// The HTTP edge of a service.
+#[derive(Debug)]
+pub struct Api<C, Q> {
+    router: Router<Route>,
+    commands: Option<CommandEdge<C>>,
+    queries: Option<QueryEdge<Q>>,
+    readiness: Readiness,
+    metrics: Metrics,
+}
+
+impl<C: SocialCommands, Q: SocialQueries + 'static> Api<C, Q> {
+    /// An edge that serves commands, queries, or both.
+    #[must_use]
+    pub fn new(
+        commands: Option<CommandEdge<C>>,
+        queries: Option<QueryEdge<Q>>,
+        readiness: Readiness,
+        metrics: Metrics,
+    ) -> Self {
+        Self {
+            router: routes::router(commands.is_some(), queries.is_some()),
+            commands,
+            queries,
+            readiness,
+            metrics,
+        }
+    }
+
+    /// Answers one request. Never fails: a failure is an answer.
+    pub async fn answer(&self, request: Request) -> Response {
+        let began = Instant::now();
+        let (parts, body) = request.into_parts();
+        let (pattern, response) = match self.router.resolve(&parts.method, parts.uri.path()) {
+            Resolved::Found(matched) => {
+                let pattern = matched.pattern;
+                let trace = http_kit::TraceContext::from_headers(&parts.headers);
+                let span = http_kit::request_span(&parts.method, pattern, trace);
+                let answer = self.serve(&matched, &parts, body).instrument(span.clone());
+                let response = answer.await.unwrap_or_else(Problem::into_response);
+                span.record("status", response.status().as_u16());
+                (pattern, response)
+            }
+            resolved => ("none", unrouted(resolved)),
+        };
+        self.metrics
+            .observe(pattern, &parts.method, response.status(), began.elapsed());
+        response
+    }
+
+    async fn serve(
+        &self,
+        matched: &Matched<'_, Route>,
+        parts: &Parts,
+        body: Incoming,
+    ) -> Result<Response, Problem> {
+        match (*matched.route, &self.commands, &self.queries) {
+            (Route::Livez, ..) => Ok(http_kit::livez()),
+            (Route::Readyz, ..) => Ok(self.readiness.readyz()),
+            (Route::Metrics, ..) => Ok(self.metrics.render()),
+            (Route::Query(route), _, Some(queries)) => {
+                let query = parts.uri.query();
+                let answer = queries.answer(route, &matched.params, query, &parts.headers);
+                answer.await
+            }
+            (Route::Command(route), Some(commands), _) => {
+                let actor = commands.authentication.actor(&parts.headers)?;
+                no_parameters(parts)?;
+                let body = read_json(&parts.headers, body, route.has_body()).await?;
+                let command = from_route(route, &matched.params, &body)?;
+                let key = identity::idempotency_key(&parts.headers)?;
+                commands.run(&parts.headers, actor, key, command).await
+            }
+            (Route::Message, Some(commands), _) => {
+                let actor = commands.authentication.actor(&parts.headers)?;
+                no_parameters(parts)?;
+                let body = read_json(&parts.headers, body, true).await?;
+                let message = from_message(&body)?;
+                if parts.headers.contains_key("idempotency-key") {
+                    let reason = "a message's own id is its key; there can be no other";
+                    return Err(Problem::invalid_value("Idempotency-Key", reason));
+                }
+                let (headers, command) = (&parts.headers, message.command);
+                commands
+                    .run_message(headers, actor, message.id, command)
+                    .await
+            }
+            // The router knows no path that is not served.
+            (Route::Query(_) | Route::Command(_) | Route::Message, ..) => {
+                Err(Problem::unknown_route())
+            }
+        }
+    }
+}
+
+impl<C: SocialCommands> CommandEdge<C> {
+    async fn run(
+        &self,
+        headers: &HeaderMap,
+        actor: ActorId,
+        key: Option<&str>,
+        command: AnyCommand,
+    ) -> Result<Response, Problem> {
+        let creates = matches!(
+            command,
+            AnyCommand::CreatePost(_) | AnyCommand::AddComment(_)
+        );
+        let creation = creates.then(|| command.clone());
+        self.dispatch(headers, actor, key, false, command, |receipt| {
+            creation.and_then(|command| command.location(receipt.id))
+        })
+        .await
+    }
+
+    async fn run_message(
+        &self,
+        headers: &HeaderMap,
+        actor: ActorId,
+        id: Uuid,
+        command: AnyCommand,
+    ) -> Result<Response, Problem> {
+        let key = id.to_string();
+        self.dispatch(headers, actor, Some(&key), true, command, |_| None)
+            .await
+    }
+
+    async fn dispatch(
+        &self,
+        headers: &HeaderMap,
+        actor: ActorId,
+        key: Option<&str>,
+        as_message: bool,
+        command: AnyCommand,
+        location: impl FnOnce(&social_domain::Receipt) -> Option<String> + Send,
+    ) -> Result<Response, Problem> {
+        let precondition = identity::precondition(headers)?;
+        let (id, identity) = identity::identify(
+            self.namespace,
+            &actor,
+            key,
+            as_message,
+            &command,
+            precondition,
+        );
+        let mut envelope = envelope(id, actor, headers).with_identity(identity);
+        envelope.precondition = precondition;
+        let replayed = ReplayMark::watched();
+        envelope.replayed = replayed.clone();
+        let mediator = Arc::clone(&self.mediator);
+        // A task of its own: a client that goes away does not stop what it began.
+        let span = tracing::Span::current();
+        let task = tokio::spawn(
+            async move { command.dispatch(&mediator, &envelope).await }.instrument(span),
+        );
+        let Ok(ended) = tokio::time::timeout(COMMAND_DEADLINE, task).await else {
+            return Err(Problem::store_unavailable().detail("the command may have happened"));
+        };
+        let result = ended.map_err(|error| {
+            tracing::error!(%error, "a command did not end");
+            Problem::store_unavailable().detail("the command may have happened")
+        })?;
+        match result {
+            Ok(receipt) => {
+                let location = location(&receipt);
+                let replayed = replayed.is_set();
+                Ok(answers::accepted(&receipt, location.as_deref(), replayed))
+            }
+            Err(error) => {
+                let mut response = problems::of_command(error).into_response();
+                if replayed.is_set() {
+                    answers::mark_replayed(&mut response);
+                }
+                Ok(response)
+            }
+        }
+    }
+}
+
+fn envelope(id: CommandId, actor: ActorId, headers: &HeaderMap) -> Envelope {
+    let mut envelope = Envelope::new(id, actor.into(), SystemClock.now());
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    envelope.trace =
+        text("traceparent").and_then(|parent| TraceContext::parse(parent, text("tracestate")));
+    envelope
+}
+
+/// Reads a body of JSON; where none is needed, none is an object without members.
+async fn read_json(headers: &HeaderMap, body: Incoming, needed: bool) -> Result<Value, Problem> {
+    let typed = http_kit::require_json(headers)
+        .map_err(|problem| problem.detail("the body must be application/json in UTF-8"));
+    if needed {
+        typed.clone()?;
+    }
+    let bytes = read_body(body, BodyLimits::default()).await?;
+    if bytes.is_empty() && !needed {
+        return Ok(Value::Object(serde_json::Map::new()));
+    }
+    typed?;
+    Ok(http_kit::parse_json(&bytes)?)
+}
+
+fn no_parameters(parts: &Parts) -> Result<(), Problem> {
+    http_kit::Query::parse(parts.uri.query(), &[]).map(|_| ())
+}
+
+/// The answer to a request that no route takes.
+fn unrouted(resolved: Resolved<'_, Route>) -> Response {
+    let problem = match resolved {
+        Resolved::Options(allow) => {
+            let mut response = http_kit::empty(StatusCode::NO_CONTENT);
+            response.headers_mut().insert(ALLOW, allow);
+            return response;
+        }
+        Resolved::MethodNotAllowed(allow) => {
+            let allow = allow.to_str().unwrap_or_default();
+            let detail = format!("allowed here: {allow}");
+            Problem::method_not_allowed(allow).detail(detail)
+        }
+        Resolved::MalformedParam(name) => {
+            Problem::malformed_id(name).detail("must be UTF-8, percent-encoded")
+        }
+        Resolved::NotFound | Resolved::Found(_) => {
+            Problem::unknown_route().detail("paths are case-sensitive and end without a slash")
+        }
+    };
+    problem.into_response()
+}
