@@ -1,0 +1,52 @@
+//! The real binary over real sockets: every row of the HTTP contract, crashes and load.
+
+mod auth;
+mod client;
+mod commands;
+mod crash;
+mod errors;
+mod idempotency;
+mod load;
+mod process;
+mod queries;
+mod server;
+
+use serde_json::{Value, json};
+
+use crate::client::{Client, write};
+
+/// A UUID made from a small number.
+fn uuid(number: u128) -> String {
+    let hex = format!("{number:032x}");
+    format!(
+        "{}-{}-4{}-8{}-{}",
+        &hex[0..8],
+        &hex[8..12],
+        &hex[13..16],
+        &hex[17..20],
+        &hex[20..]
+    )
+}
+
+/// Creates a post by `actor` and gives its id.
+fn post(client: &mut Client, actor: &str, message: &str) -> String {
+    let body = json!({ "message": message });
+    let created = client.send(&write(actor, "POST", "/v1/posts", &body));
+    created.expect(201).id()
+}
+
+/// Comments on `post` by `actor` and gives the comment's id, which stands at the end of `Location`.
+fn comment(client: &mut Client, actor: &str, post: &str, message: &str) -> String {
+    let path = format!("/v1/posts/{post}/comments");
+    let body = json!({ "message": message });
+    client
+        .send(&write(actor, "POST", &path, &body))
+        .expect(201)
+        .id()
+}
+
+/// What `path` answers once it reflects `token`.
+fn read(client: &mut Client, path: &str, token: &str) -> Value {
+    let request = client::get(path).header("Consistency-Token", token);
+    client.send(&request).expect(200).value()
+}
