@@ -162,13 +162,13 @@ where
         let service = service.clone();
         async move { Ok::<_, Infallible>(answer(async move { service(request).await }).await) }
     });
+    // No `pipeline_flush`: with it, hyper keeps back the 400 to a head that it cannot parse.
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(options.head_deadline)
         .max_headers(options.max_headers)
         .max_buf_size(options.max_head_bytes.max(8 * 1024))
         .keep_alive(true)
-        .pipeline_flush(true)
         .serve_connection(TokioIo::new(stream), service)
 }
 
