@@ -22,6 +22,8 @@ mod reactor_tests;
 mod snapshot;
 mod stream;
 pub mod telemetry;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod time;
 mod upcast;
 mod version;

@@ -5,4 +5,5 @@
     reason = "a test helper outside of a test function; a panic is the failure"
 )]
 
+mod contract;
 mod execute;

@@ -6,6 +6,7 @@
 )]
 
 mod appends;
+mod contract;
 mod files;
 mod kit;
 mod ledger;

@@ -1,0 +1,187 @@
+//! What every store promises, one function a promise, run unchanged by every adapter.
+//!
+//! Each function takes a store of its own, empty. A failed promise panics with what was found.
+#![expect(
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    reason = "a suite fails by panicking"
+)]
+
+pub mod checkpoint;
+pub mod ledger;
+pub mod log;
+pub mod reservations;
+pub mod snapshot;
+
+use bytes::Bytes;
+use uuid::Uuid;
+
+use crate::codec::{Encoding, EventType};
+use crate::envelope::{Actor, CommandId};
+use crate::ledger::Reservations;
+use crate::log::{AppendToLog, Appended, Commit, CommitHeader, EventData};
+use crate::stream::StreamName;
+use crate::time::Timestamp;
+use crate::version::{ExpectedVersion, Version};
+
+/// Declares a test for each function of a suite. Not for direct use.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! contract_tests {
+    ($suite:ident, $open:expr, $ignore:tt, $($name:ident)+) => {
+        $($crate::contract_test!($suite, $open, $ignore, $name);)+
+    };
+}
+
+/// Declares one of them. Not for direct use.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! contract_test {
+    ($suite:ident, $open:expr, [$($ignore:tt)*], $name:ident) => {
+        #[::tokio::test]
+        $($ignore)*
+        async fn $name() {
+            $crate::testing::contract::$suite::$name($open).await;
+        }
+    };
+}
+
+/// Runs the suites of [`EventLog`](crate::EventLog) on the store that an expression gives.
+///
+/// `event_log_contract!(open().await)`, or `event_log_contract!(open().await, ignore = "needs X")` for tests
+/// that stay visible where they cannot run. The expression is evaluated for each test, in an async function.
+#[macro_export]
+macro_rules! event_log_contract {
+    ($open:expr) => { $crate::event_log_contract!(@ $open, []); };
+    ($open:expr, ignore = $why:literal) => { $crate::event_log_contract!(@ $open, [#[ignore = $why]]); };
+    (@ $open:expr, $ignore:tt) => {
+        $crate::contract_tests!(log, $open, $ignore,
+            refuses_an_empty_commit
+            refuses_a_commit_with_too_many_events
+            counts_versions_and_positions_densely
+            appends_all_events_of_a_commit_together
+            rejects_a_stale_expected_version
+            any_takes_whatever_is_there
+            no_stream_takes_only_an_empty_one
+            a_version_inside_a_commit_is_a_conflict
+            versions_past_ten_and_a_hundred_are_compared_as_numbers
+            after_tells_commits_at_one_version_apart
+            a_lost_predecessor_takes_its_successor_with_it
+            a_repeated_command_gets_the_first_answer
+            a_command_id_with_another_request_is_refused
+            calls_take_their_places_unpolled
+            a_dropped_call_leaves_the_log_usable
+            confirms_a_head_and_nothing_else
+            confirms_behind_what_was_called_before
+            reads_a_stream_in_whole_commits
+            reads_a_stream_from_the_end_of_a_commit_only
+            reads_a_partition_in_whole_commits
+            refuses_a_partition_that_it_has_not
+            finds_a_commit_by_its_command
+            gives_back_what_was_appended
+            wakes_whoever_waits
+            a_subscription_sees_each_commit_once_and_in_order
+            of_rivals_exactly_one_wins_each_version
+        );
+    };
+}
+
+/// Runs the suite of [`Ledger`](crate::Ledger) on a store that is its log too.
+#[macro_export]
+macro_rules! ledger_contract {
+    ($open:expr) => { $crate::ledger_contract!(@ $open, []); };
+    ($open:expr, ignore = $why:literal) => { $crate::ledger_contract!(@ $open, [#[ignore = $why]]); };
+    (@ $open:expr, $ignore:tt) => {
+        $crate::contract_tests!(ledger, $open, $ignore,
+            grants_a_new_command_once
+            lets_go_what_is_dropped_or_let_go
+            answers_again_what_was_answered
+            refuses_another_request_under_the_id
+            knows_that_an_earlier_attempt_landed
+        );
+        $crate::contract_tests!(reservations, $open, $ignore,
+            a_value_has_one_owner
+            a_refused_reservation_leaves_nothing_behind
+            a_released_value_is_free
+            a_value_given_up_and_taken_again_stays_with_its_stream
+            nobody_releases_what_another_owns
+        );
+    };
+}
+
+/// Runs the suite of [`SnapshotStore`](crate::SnapshotStore).
+#[macro_export]
+macro_rules! snapshot_store_contract {
+    ($open:expr) => { $crate::snapshot_store_contract!(@ $open, []); };
+    ($open:expr, ignore = $why:literal) => { $crate::snapshot_store_contract!(@ $open, [#[ignore = $why]]); };
+    (@ $open:expr, $ignore:tt) => {
+        $crate::contract_tests!(snapshot, $open, $ignore,
+            has_none_at_first
+            keeps_the_newest
+            another_schema_replaces
+            keeps_a_large_one
+        );
+    };
+}
+
+/// Runs the suite of [`CheckpointStore`](crate::CheckpointStore).
+#[macro_export]
+macro_rules! checkpoint_store_contract {
+    ($open:expr) => { $crate::checkpoint_store_contract!(@ $open, []); };
+    ($open:expr, ignore = $why:literal) => { $crate::checkpoint_store_contract!(@ $open, [#[ignore = $why]]); };
+    (@ $open:expr, $ignore:tt) => {
+        $crate::contract_tests!(checkpoint, $open, $ignore,
+            stands_at_the_start
+            moves_only_from_where_it_stands
+            keeps_consumers_and_partitions_apart
+        );
+    };
+}
+
+fn stream(id: impl std::fmt::Display) -> StreamName {
+    StreamName::new("contract", &id).unwrap()
+}
+
+/// One event per payload, under the command id `number`.
+fn commit(
+    number: u64,
+    stream: &StreamName,
+    expected: ExpectedVersion,
+    payloads: &[&str],
+) -> Commit {
+    let id = Uuid::from_u64_pair(0xc0de, number);
+    let event = |payload: &&str| EventData {
+        event_type: EventType::new("contract-tested", 1),
+        encoding: Encoding::Json,
+        payload: Bytes::copy_from_slice(payload.as_bytes()),
+    };
+    Commit {
+        stream: stream.clone(),
+        expected,
+        header: CommitHeader {
+            command_id: CommandId::new(id),
+            request: None,
+            actor: Actor::parse("ada").unwrap(),
+            time: Timestamp::from_millis(1_700_000_000_000),
+            correlation_id: id,
+            causation_id: id,
+            trace: None,
+        },
+        events: payloads.iter().map(event).collect(),
+        reservations: Reservations::none(),
+    }
+}
+
+fn exactly(version: u64) -> ExpectedVersion {
+    ExpectedVersion::Exact(Version::new(version))
+}
+
+/// Appends `count` commits of one event each to an empty stream, under the ids from `first` on.
+async fn fill(log: &impl AppendToLog, stream: &StreamName, first: u64, count: u64) -> Appended {
+    let mut last = None;
+    for n in 0..count {
+        let commit = commit(first + n, stream, exactly(n), &["{}"]);
+        last = Some(log.append(commit).await.unwrap());
+    }
+    last.unwrap()
+}

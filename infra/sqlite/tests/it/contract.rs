@@ -1,0 +1,27 @@
+//! The contracts that every store keeps.
+
+use cqrs_sqlite::SqliteStore;
+
+/// A store in a folder that stays until the build's temporary folder is emptied.
+fn open(partitions: u16) -> SqliteStore {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let store = crate::kit::open(&folder, partitions);
+    // The store outlives this function, so its folder must.
+    let _ = folder.keep();
+    store
+}
+
+mod one_partition {
+    use super::open;
+
+    cqrs_core::event_log_contract!(open(1));
+    cqrs_core::ledger_contract!(open(1));
+    cqrs_core::snapshot_store_contract!(open(1));
+    cqrs_core::checkpoint_store_contract!(open(1));
+}
+
+mod four_partitions {
+    use super::open;
+
+    cqrs_core::event_log_contract!(open(4));
+}
