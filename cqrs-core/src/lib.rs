@@ -1,4 +1,116 @@
 //! CQRS and event sourcing without a framework.
+//!
+//! The parts, each usable alone: **messages** and a **mediator** with behaviours around handlers;
+//! **aggregates** that decide, purely; an **event log**, a **ledger**, **projections** and **reactors** as small
+//! traits that adapters implement; and the **command path** that joins them, so that what was answered is durable. There is
+//! no web framework in here, no driver, no runtime, no clock and no randomness: the binary brings those.
+//!
+//! # Five minutes to a tested aggregate
+//!
+//! What happened is an event: a struct each, and an enum that names them for storage. The stored names are
+//! for ever, the Rust names are yours to change.
+//!
+//! ```
+//! use cqrs_core::{Aggregate, Command, Decide, Decided, Envelope, Message};
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+//! pub struct Counted { pub by: u32 }
+//!
+//! cqrs_core::events! {
+//!     #[derive(Debug, Clone, PartialEq)]
+//!     pub enum CounterEvent { Counted = "counted" v1 }
+//! }
+//!
+//! // The state is whatever decisions need. It is never stored, so nothing is demanded of it.
+//! #[derive(Default)]
+//! pub struct Counter { total: u32 }
+//!
+//! impl Aggregate for Counter {
+//!     const CATEGORY: &'static str = "counter";
+//!     type Id = String;
+//!     type Event = CounterEvent;
+//!
+//!     fn evolve(self, event: &CounterEvent) -> Self {
+//!         let CounterEvent::Counted(counted) = event;
+//!         Self { total: self.total + counted.by }
+//!     }
+//! }
+//!
+//! // A command has a reply and an error of its own.
+//! pub struct Count { pub counter: String, pub by: u32 }
+//!
+//! #[derive(Debug, PartialEq)]
+//! pub struct Full;
+//!
+//! impl Message for Count {
+//!     const NAME: &'static str = "Count";
+//!     type Reply = u64;
+//!     type Error = Full;
+//! }
+//! impl Command for Count {}
+//!
+//! impl Decide<Count> for Counter {
+//!     fn target(command: &Count, _: &Envelope) -> String {
+//!         command.counter.clone()
+//!     }
+//!
+//!     fn decide(&self, command: &Count, _: &Envelope) -> Result<Vec<CounterEvent>, Full> {
+//!         if self.total + command.by > 10 {
+//!             return Err(Full);
+//!         }
+//!         Ok(vec![Counted { by: command.by }.into()])
+//!     }
+//!
+//!     fn reply(_: &Count, decided: &Decided<'_, CounterEvent>) -> u64 {
+//!         decided.version.get()
+//!     }
+//! }
+//!
+//! // Tested without a store (dev-dependency: the feature `testing`) …
+//! use cqrs_core::testing::{envelope, given};
+//!
+//! let count = |by| Count { counter: "a".into(), by };
+//! given::<Counter>([Counted { by: 8 }.into()])
+//!     .when(count(2), &envelope("ada"))
+//!     .then([Counted { by: 2 }.into()]);
+//! given::<Counter>([Counted { by: 8 }.into()])
+//!     .when(count(3), &envelope("ada"))
+//!     .then_error(Full);
+//!
+//! // … and run on one. In production another log takes the place of `MemoryStore`.
+//! use cqrs_core::{Codec, Executor, ExecutorOptions, Mediator, MemoryStore, Tracing};
+//!
+//! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+//! let executor: Executor<Counter, _> =
+//!     Executor::new(MemoryStore::new(1), Codec::new(), ExecutorOptions::default());
+//! let mediator = Mediator::new(executor).with(Tracing);
+//! assert_eq!(mediator.send(count(2), &envelope("ada")).await.unwrap(), 1);
+//! # });
+//! ```
+//!
+//! # Where to go on
+//!
+//! | you want | look at |
+//! |---|---|
+//! | several aggregates behind one mediator | [`handlers!`] |
+//! | handlers known only at run time, checked at start-up | [`Registry`] |
+//! | something around every handler | [`Behaviour`], [`Idempotency`], [`ConflictRetry`], [`Validation`] |
+//! | a changed event | [`Upcasters`] |
+//! | long streams | [`Snapshotted`], [`Executor::with_snapshots`] |
+//! | a value that must be unique | [`Aggregate::reservations`] |
+//! | a read model | [`Projection`], [`ProjectionRunner`], [`MemoryProjection`] |
+//! | one thing to follow from another | [`Reactor`] |
+//! | an adapter of your own | [`EventLog`], [`Ledger`], `testing` with its contract suites |
+//!
+//! # What is guaranteed
+//!
+//! - Events of one command are appended all or none, at the version that they were decided on ([`AppendToLog::append`]).
+//! - Positions in a partition are dense and in commit order: a reader never misses a late commit ([`ReadLog`]).
+//! - A command id takes effect at most once ([`Identity`]).
+//! - A projection's rows and checkpoint change together, so each event has its effect once; a poisonous event parks its
+//!   stream and holds up no other ([`ProjectionRunner`]).
+//! - Nothing is answered before all that it was decided on is durable ([`Executor`]).
 
 mod aggregate;
 mod behaviour;
