@@ -1,5 +1,6 @@
 //! The real binary over real sockets: every row of the HTTP contract, crashes and load.
 
+mod architecture;
 mod auth;
 mod client;
 mod commands;

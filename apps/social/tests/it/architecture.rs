@@ -1,0 +1,124 @@
+//! Which crate may lean on which, read from the manifests.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cargo_metadata::{DependencyKind, MetadataCommand};
+
+/// What each crate of the workspace may depend on, of the workspace, in its own code.
+const MAY: &[(&str, &[&str])] = &[
+    ("cqrs-core", &[]),
+    ("social-domain", &["cqrs-core"]),
+    ("cqrs-sqlite", &["cqrs-core"]),
+    ("http-kit", &[]),
+    (
+        "social-read-model",
+        &["cqrs-core", "social-domain", "cqrs-sqlite"],
+    ),
+    (
+        "social-api",
+        &[
+            "cqrs-core",
+            "social-domain",
+            "social-read-model",
+            "http-kit",
+        ],
+    ),
+    (
+        "social",
+        &[
+            "cqrs-core",
+            "social-domain",
+            "social-read-model",
+            "social-api",
+            "cqrs-sqlite",
+            "http-kit",
+        ],
+    ),
+];
+
+/// What no crate may have, however far down.
+const NOWHERE: &[&str] = &[
+    "axum",
+    "actix-web",
+    "warp",
+    "rocket",
+    "poem",
+    "tide",
+    "salvo",
+    "tonic",
+    "tower-web",
+    "diesel",
+    "sea-orm",
+    "sqlx",
+    "async-trait",
+];
+
+/// What the library and the domain may not name: engines, HTTP, runtimes that spawn.
+const NOT_IN_THE_MIDDLE: &[&str] = &[
+    "rusqlite",
+    "mongodb",
+    "rdkafka",
+    "tokio-postgres",
+    "tiberius",
+    "hyper",
+    "http",
+];
+
+fn own_dependencies() -> BTreeMap<String, BTreeSet<String>> {
+    let metadata = MetadataCommand::new().no_deps().exec().unwrap();
+    let packages = metadata.packages.iter().map(|package| {
+        let own = package
+            .dependencies
+            .iter()
+            .filter(|dependency| dependency.kind == DependencyKind::Normal)
+            .map(|dependency| dependency.name.clone());
+        (package.name.to_string(), own.collect())
+    });
+    packages.collect()
+}
+
+#[test]
+fn dependencies_point_one_way() {
+    let dependencies = own_dependencies();
+    let workspace: BTreeSet<&String> = dependencies.keys().collect();
+    for (name, own) in &dependencies {
+        // The benches may see everything; nothing sees them.
+        if name == "benches" {
+            continue;
+        }
+        let Some((_, may)) = MAY.iter().find(|(known, _)| known == name) else {
+            panic!("`{name}` is new: say here what it may depend on");
+        };
+        for other in own.iter().filter(|other| workspace.contains(other)) {
+            assert!(
+                may.contains(&other.as_str()),
+                "`{name}` may not depend on `{other}`"
+            );
+        }
+    }
+}
+
+#[test]
+fn library_and_domain_name_no_engine_and_no_http() {
+    let dependencies = own_dependencies();
+    for name in ["cqrs-core", "social-domain"] {
+        for other in NOT_IN_THE_MIDDLE {
+            assert!(
+                !dependencies[name].contains(*other),
+                "`{name}` may not depend on `{other}`"
+            );
+        }
+    }
+}
+
+#[test]
+fn there_is_no_framework_anywhere() {
+    let metadata = MetadataCommand::new().exec().unwrap();
+    for package in &metadata.packages {
+        assert!(
+            !NOWHERE.contains(&package.name.as_str()),
+            "`{}` has found its way in",
+            package.name
+        );
+    }
+}
