@@ -50,7 +50,7 @@ impl Default for SqliteOptions {
             queue: 16_384,
             queue_bytes: 256 << 20,
             group: 512,
-            cached_heads: 131_072,
+            cached_heads: 16_384,
             autocheckpoint_pages: 4_000,
         }
     }
