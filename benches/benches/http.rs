@@ -1,0 +1,268 @@
+//! How many durable commands per second over HTTP: `social` beside a bare hyper server.
+//!
+//! `cargo bench -p benches --bench http`
+//!
+//! 64 connections over loopback, each awaiting its answer before the next
+//! request; one iteration is one request by each. `social` is the release binary, built first, with its read
+//! model; after every measured run a `GET` of the last post must answer within a second. The bare
+//! server reads the same requests and answers the very bytes that `social` answered once: it parses
+//! no JSON, decides nothing and stores nothing. Client and server share the machine in both.
+#![allow(missing_docs, reason = "criterion's macros make public functions")]
+
+use std::convert::Infallible;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
+
+const CONNECTIONS: u64 = 64;
+
+fn http(c: &mut Criterion) {
+    let runtime = Runtime::new().expect("a runtime");
+    let mut group = c.benchmark_group("http");
+    group.sample_size(10);
+    group.warm_up_time(Duration::from_secs(1));
+    group.measurement_time(Duration::from_secs(4));
+    group.throughput(Throughput::Elements(CONNECTIONS));
+
+    let social = Social::start();
+    let mut clients = runtime.block_on(Client::connect(social.address));
+    let answer = runtime.block_on(clients[0].post());
+    group.bench_function("POST /v1/posts", |bench| {
+        bench.iter_custom(|rounds| {
+            let elapsed = run(&runtime, &mut clients, rounds);
+            let asked = runtime.block_on(is_current(&mut clients));
+            assert!(asked, "the read model is current within a second");
+            elapsed
+        });
+    });
+    eprintln!("social: {}", social.resident());
+    drop(social);
+
+    let address = runtime.block_on(bare(&answer));
+    let mut clients = runtime.block_on(Client::connect(address));
+    group.bench_function("bare hyper", |bench| {
+        bench.iter_custom(|rounds| run(&runtime, &mut clients, rounds));
+    });
+    group.finish();
+}
+
+/// `rounds` requests on each connection.
+fn run(runtime: &Runtime, clients: &mut Vec<Client>, rounds: u64) -> Duration {
+    let start = Instant::now();
+    let tasks: Vec<_> = std::mem::take(clients)
+        .into_iter()
+        .map(|mut client| {
+            runtime.spawn(async move {
+                for _ in 0..rounds {
+                    client.post().await;
+                }
+                client
+            })
+        })
+        .collect();
+    for task in tasks {
+        clients.push(runtime.block_on(task).expect("done"));
+    }
+    start.elapsed()
+}
+
+/// Whether the post that was acknowledged last can be read within a second.
+async fn is_current(clients: &mut [Client]) -> bool {
+    let Some(client) = clients.iter_mut().max_by_key(|client| client.position()) else {
+        return false;
+    };
+    let (location, token) = (
+        client.header("location"),
+        client.header("consistency-token"),
+    );
+    let request = format!(
+        "GET {location} HTTP/1.1\r\nHost: bench\r\nX-Actor: ada\r\nConsistency-Token: {token}\r\n\
+         Prefer: wait=1\r\n\r\n"
+    );
+    client.exchange(request.as_bytes()).await == 200
+}
+
+/// One connection, and the answer that came last.
+struct Client {
+    stream: TcpStream,
+    answer: Vec<u8>,
+}
+
+impl Client {
+    async fn connect(address: SocketAddr) -> Vec<Self> {
+        let mut clients = Vec::new();
+        for _ in 0..CONNECTIONS {
+            let stream = TcpStream::connect(address).await.expect("a connection");
+            stream.set_nodelay(true).expect("set");
+            clients.push(Self {
+                stream,
+                answer: Vec::new(),
+            });
+        }
+        clients
+    }
+
+    async fn post(&mut self) -> Vec<u8> {
+        const BODY: &str = concat!(
+            r#"{"message":"It was the best of times, it was the worst of times, it was the age of "#,
+            r#"wisdom, it was the age of foolishness, it was the epoch of belief"}"#
+        );
+        let request = format!(
+            "POST /v1/posts HTTP/1.1\r\nHost: bench\r\nX-Actor: ada\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{BODY}",
+            BODY.len()
+        );
+        let status = self.exchange(request.as_bytes()).await;
+        assert_eq!(status, 201, "{}", String::from_utf8_lossy(&self.answer));
+        self.answer.clone()
+    }
+
+    /// Sends `request`, reads the answer whole; gives its status.
+    async fn exchange(&mut self, request: &[u8]) -> u16 {
+        self.stream.write_all(request).await.expect("sent");
+        self.answer.clear();
+        loop {
+            let read = self.stream.read_buf(&mut self.answer).await;
+            assert_ne!(read.expect("an answer"), 0, "the connection was closed");
+            if let Some(head) = head_len(&self.answer) {
+                let length: usize = self.header("content-length").parse().unwrap_or(0);
+                if self.answer.len() >= head + length {
+                    break;
+                }
+            }
+        }
+        let status = self.answer.get(9..12).unwrap_or_default();
+        String::from_utf8_lossy(status).parse().unwrap_or(0)
+    }
+
+    /// A header of the last answer, by its name in lower case.
+    fn header(&self, name: &str) -> &str {
+        let head = &self.answer[..head_len(&self.answer).unwrap_or(0)];
+        let lines = std::str::from_utf8(head).unwrap_or_default().lines();
+        lines
+            .filter_map(|line| line.split_once(": "))
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map_or("", |(_, value)| value)
+    }
+
+    fn position(&self) -> u64 {
+        let token = self.header("consistency-token");
+        let position = token.split_once('-').map(|(_, position)| position);
+        position.and_then(|text| text.parse().ok()).unwrap_or(0)
+    }
+}
+
+fn head_len(answer: &[u8]) -> Option<usize> {
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n")?;
+    Some(end + 4)
+}
+
+/// A server that reads every request whole and answers what `answer` answered.
+async fn bare(answer: &[u8]) -> SocketAddr {
+    let head = head_len(answer).expect("an answer");
+    let text = String::from_utf8_lossy(&answer[..head]).into_owned();
+    let mut template = Response::builder().status(201);
+    for (name, value) in text.lines().filter_map(|line| line.split_once(": ")) {
+        // These hyper writes itself.
+        if !["content-length", "date"].contains(&name.to_ascii_lowercase().as_str()) {
+            template = template.header(name, value);
+        }
+    }
+    let body = Bytes::copy_from_slice(&answer[head..]);
+    let template = template.body(Full::new(body)).expect("an answer");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            stream.set_nodelay(true).expect("set");
+            let template = template.clone();
+            let service = service_fn(move |request: Request<Incoming>| {
+                let answer = template.clone();
+                async move {
+                    request.into_body().collect().await.expect("a body");
+                    Ok::<_, Infallible>(answer)
+                }
+            });
+            let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+            tokio::spawn(connection);
+        }
+    });
+    address
+}
+
+/// The release binary on a store of its own; killed when dropped.
+struct Social {
+    child: Child,
+    address: SocketAddr,
+    _data: TempDir,
+}
+
+impl Social {
+    fn start() -> Self {
+        let built = Command::new(env!("CARGO"))
+            .args(["build", "--release", "-q", "-p", "social"])
+            .status()
+            .expect("cargo");
+        assert!(built.success(), "social does not build");
+        let data = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+        let mut child = Command::new(binary())
+            .env("SOCIAL_DATA", data.path())
+            .env("SOCIAL_LISTEN", "127.0.0.1:0")
+            .env("SOCIAL_AUTH", "off")
+            .env("RUST_LOG", "warn")
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
+        let mut line = String::new();
+        let stdout = child.stdout.take().expect("its output is piped");
+        BufReader::new(stdout).read_line(&mut line).expect("a line");
+        let address = line.trim().strip_prefix("listening on http://");
+        let address = address.and_then(|address| address.parse().ok());
+        Self {
+            child,
+            address: address.unwrap_or_else(|| panic!("not ready: {line:?}")),
+            _data: data,
+        }
+    }
+
+    /// Its memory, where the system tells.
+    fn resident(&self) -> String {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.unwrap_or_default();
+        let lines = status.lines().filter(|line| line.starts_with("VmRSS"));
+        lines.collect()
+    }
+}
+
+/// `release/social`, seen from `release/deps/http-…`.
+fn binary() -> PathBuf {
+    let own = std::env::current_exe().expect("a path");
+    let release = own.ancestors().nth(2).expect("the build's folder");
+    release.join("social")
+}
+
+impl Drop for Social {
+    fn drop(&mut self) {
+        // Already gone is as good.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+criterion_group!(benches, http);
+criterion_main!(benches);
