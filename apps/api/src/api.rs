@@ -79,11 +79,27 @@ impl<C: SocialCommands, Q: SocialQueries + 'static> Api<C, Q> {
                 span.record("status", response.status().as_u16());
                 (pattern, response)
             }
+            Resolved::MalformedParam { route, name } => {
+                let problem = self.malformed_param(*route, name, &parts.headers);
+                ("none", problem.into_response())
+            }
             resolved => ("none", unrouted(resolved)),
         };
         self.metrics
             .observe(pattern, &parts.method, response.status(), began.elapsed());
         response
+    }
+
+    /// Who asks is checked before what is asked for, here too.
+    fn malformed_param(&self, route: Route, name: String, headers: &HeaderMap) -> Problem {
+        let malformed = Problem::malformed_id(name).detail("must be UTF-8, percent-encoded");
+        match (route, &self.commands) {
+            (Route::Command(_) | Route::Message, Some(commands)) => {
+                let actor = commands.authentication.actor(headers);
+                actor.err().unwrap_or(malformed)
+            }
+            _ => malformed,
+        }
     }
 
     async fn serve(
@@ -254,12 +270,8 @@ fn unrouted(resolved: Resolved<'_, Route>) -> Response {
             let detail = format!("allowed here: {allow}");
             Problem::method_not_allowed(allow).detail(detail)
         }
-        Resolved::MalformedParam(name) => {
-            Problem::malformed_id(name).detail("must be UTF-8, percent-encoded")
-        }
-        Resolved::NotFound | Resolved::Found(_) => {
-            Problem::unknown_route().detail("paths are case-sensitive and end without a slash")
-        }
+        // The rest have a route, and were answered.
+        _ => Problem::unknown_route().detail("paths are case-sensitive and end without a slash"),
     };
     problem.into_response()
 }

@@ -47,8 +47,13 @@ pub enum Resolved<'r, H> {
     Options(HeaderValue),
     /// The path exists, but not with this method; those that it has.
     MethodNotAllowed(HeaderValue),
-    /// The named parameter of the path is not percent-encoded UTF-8.
-    MalformedParam(String),
+    /// A route, but the named parameter of its path is not percent-encoded UTF-8.
+    MalformedParam {
+        /// The route as it was registered: who may use it may be asked first.
+        route: &'r H,
+        /// The name of the parameter.
+        name: String,
+    },
     /// No route has this path.
     NotFound,
 }
@@ -137,7 +142,10 @@ impl<H> Router<H> {
             // Decoded after matching: an encoded slash does not make a segment.
             match percent::decode(raw, false) {
                 Some(value) => params.push((name.to_owned(), value)),
-                None => return Resolved::MalformedParam(name.to_owned()),
+                None => {
+                    let name = name.to_owned();
+                    return Resolved::MalformedParam { route, name };
+                }
             }
         }
         Resolved::Found(Matched {
@@ -203,7 +211,7 @@ impl<'r, H> Resolved<'r, H> {
                 let allow = allow.to_str().unwrap_or_default();
                 Err(Problem::method_not_allowed(allow).into_response())
             }
-            Self::MalformedParam(name) => Err(Problem::malformed_id(name).into_response()),
+            Self::MalformedParam { name, .. } => Err(Problem::malformed_id(name).into_response()),
             Self::NotFound => Err(Problem::unknown_route().into_response()),
         }
     }

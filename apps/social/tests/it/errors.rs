@@ -225,6 +225,17 @@ fn who_is_nobody_may_not_write() {
     let client = &mut server.client();
     let create = request("POST", "/v1/posts").json(&json!({"message": "hi"}));
     client.send(&create).expect_problem(401, "unauthenticated");
+    // Nobody learns nothing of what else is wrong.
+    for (method, path) in [
+        ("POST", "/v1/posts?x=1"),
+        ("POST", "/v1/commands"),
+        ("PUT", "/v1/posts/x/like"),
+        ("PUT", "/v1/posts/%ff/like"),
+        ("DELETE", "/v1/posts/%zz"),
+    ] {
+        let wrong = request(method, path).body(b"{");
+        client.send(&wrong).expect_problem(401, "unauthenticated");
+    }
     let long = "x".repeat(65);
     for bad in ["Ada", "a b", "me", "..", &long] {
         let problem = client
