@@ -28,8 +28,8 @@ impl Default for BodyLimits {
 /// Reads a body to its end.
 ///
 /// A `Content-Length` above the limit is refused before anything is read.
-/// A refusal closes the connection after the answer; the server goes on
-/// reading for a moment, so that the answer is not lost to a reset.
+/// A refusal closes the connection after the answer; [`crate::serve`] discards
+/// the rest of the body for a moment, so that the answer is not lost to a reset.
 ///
 /// # Errors
 ///

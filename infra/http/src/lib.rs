@@ -11,6 +11,7 @@ mod etag;
 mod fields;
 mod health;
 mod json;
+mod linger;
 mod metrics;
 mod percent;
 mod prefer;

@@ -15,6 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
+use crate::linger::Lingering;
 use crate::{Problem, Request, Response};
 
 /// File descriptors left for everything that is not a client.
@@ -26,8 +27,10 @@ pub struct ServerOptions {
     /// Most connections at a time; further ones wait in the kernel's backlog.
     /// 10,000 by default, and never more than the limit of open files leaves.
     pub max_connections: usize,
-    /// Time for the head of a request, 10 s by default. Then the connection is
-    /// closed.
+    /// Time from the moment a connection is ready for a request until the head
+    /// is there, 10 s by default. Then the connection is closed without an
+    /// answer. An idle connection counts as waiting for a head: this is the
+    /// limit of keep-alive too.
     pub head_deadline: Duration,
     /// Time for requests under way to finish after the shutdown, 10 s by
     /// default. Then they are dropped.
@@ -56,6 +59,12 @@ impl Default for ServerOptions {
 /// A failed accept (no file descriptor left, a client already gone) is logged
 /// and tried again, it never ends the server. A panic of the service is logged
 /// and answered 503 `store-unavailable`: its outcome is unknown.
+///
+/// An answer given before the body was read whole closes the connection, unless
+/// the rest of the body has arrived by then. Every close sends FIN first and
+/// discards what the client still sends, for at most a second and 16 MiB: a
+/// client that sends less than that gets to read its 401, 413 or 415. The
+/// connection keeps its place among [`ServerOptions::max_connections`] meanwhile.
 ///
 /// At shutdown the listener is closed, idle connections too; requests under way
 /// get their answers until [`ServerOptions::drain_deadline`].
@@ -169,7 +178,7 @@ where
         .max_headers(options.max_headers)
         .max_buf_size(options.max_head_bytes.max(8 * 1024))
         .keep_alive(true)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(Lingering::new(stream)), service)
 }
 
 /// Turns a panic into an answer.
