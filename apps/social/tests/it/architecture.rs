@@ -65,7 +65,10 @@ const NOT_IN_THE_MIDDLE: &[&str] = &[
 ];
 
 fn own_dependencies() -> BTreeMap<String, BTreeSet<String>> {
-    let metadata = MetadataCommand::new().no_deps().exec().unwrap();
+    let metadata = MetadataCommand::new()
+        .no_deps()
+        .exec()
+        .expect("cargo metadata runs");
     let packages = metadata.packages.iter().map(|package| {
         let own = package
             .dependencies
