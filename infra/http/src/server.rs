@@ -178,6 +178,8 @@ where
         .max_headers(options.max_headers)
         .max_buf_size(options.max_head_bytes.max(8 * 1024))
         .keep_alive(true)
+        // Who has sent everything and shuts its side down is still owed the answer.
+        .half_close(true)
         .serve_connection(TokioIo::new(Lingering::new(stream)), service)
 }
 

@@ -285,3 +285,20 @@ fn a_body_that_is_cut_off_leaves_nothing_behind() {
     let page = server.send(&get("/v1/posts")).expect(200).value();
     assert_eq!(page, json!({"items": [], "next": null}));
 }
+
+#[test]
+fn whoever_shuts_its_side_down_after_the_request_still_gets_the_answer() {
+    let server = Server::start();
+    let mut stream = TcpStream::connect(server.address).expect("a connection");
+    let body = r#"{"message":"hi"}"#;
+    let head = format!(
+        "POST /v1/posts HTTP/1.1\r\nHost: x\r\nX-Actor: ada\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).expect("sent");
+    stream.shutdown(Shutdown::Write).expect("half closed");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
+}
