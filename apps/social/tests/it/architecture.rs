@@ -9,10 +9,14 @@ const MAY: &[(&str, &[&str])] = &[
     ("cqrs-core", &[]),
     ("social-domain", &["cqrs-core"]),
     ("cqrs-sqlite", &["cqrs-core"]),
+    ("cqrs-mongo", &["cqrs-core"]),
+    ("cqrs-kafka", &["cqrs-core"]),
+    ("cqrs-postgres", &["cqrs-core"]),
+    ("cqrs-mssql", &["cqrs-core"]),
     ("http-kit", &[]),
     (
         "social-read-model",
-        &["cqrs-core", "social-domain", "cqrs-sqlite"],
+        &["cqrs-core", "social-domain", "cqrs-sqlite", "cqrs-postgres"],
     ),
     (
         "social-api",
