@@ -143,7 +143,8 @@ mod version;
 pub use aggregate::{Aggregate, Decide, Decided, Outcome, Snapshotted};
 pub use behaviour::{ConflictRetry, Idempotency, Invalid, Tracing, Validate, Validation};
 pub use bus::{
-    Accept, BusError, BusRecord, ConsumeEvents, MemoryBus, PublishEvents, Relay, Sequencer,
+    Accept, BusError, BusRecord, ConsumeEvents, MemoryBus, MemoryRelayMarks, PublishEvents, Relay,
+    RelayMark, RelayMarks, RelayMarksError, Sequencer,
 };
 pub use codec::{Codec, DecodeError, EncodeError, Encoding, EventType};
 pub use envelope::{

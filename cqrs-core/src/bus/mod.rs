@@ -4,6 +4,7 @@
 //! published from the command path. Duplicates come in order, nothing is lost; a consumer that takes what its
 //! [`Sequencer`] takes sees every event once, in order.
 
+mod marks;
 mod memory;
 mod relay;
 mod sequencer;
@@ -12,6 +13,7 @@ use crate::BoxError;
 use crate::log::{EventId, RecordedCommit};
 use crate::position::Partition;
 
+pub use marks::{MemoryRelayMarks, RelayMark, RelayMarks, RelayMarksError};
 pub use memory::MemoryBus;
 pub use relay::Relay;
 pub use sequencer::{Accept, Sequencer};

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::future::Either;
 
 use crate::BoxError;
+use crate::bus::{RelayMark, RelayMarks, RelayMarksError};
 use crate::envelope::{CommandId, RequestHash};
 use crate::ledger::{Claimed, Ledger, LedgerError, ReservedValue, Settlement};
 use crate::log::{
@@ -269,5 +270,30 @@ impl<T: CheckpointStore> CheckpointStore for Faulty<T> {
     ) -> Result<bool, CheckpointError> {
         let call = self.inner.advance(consumer, partition, from, to);
         self.call(call, no_checkpoint).await
+    }
+}
+
+fn no_marks(source: BoxError) -> RelayMarksError {
+    RelayMarksError { source }
+}
+
+impl<T: RelayMarks> RelayMarks for Faulty<T> {
+    async fn latest(
+        &self,
+        relay: &str,
+        partition: Partition,
+    ) -> Result<Option<RelayMark>, RelayMarksError> {
+        let call = self.inner.latest(relay, partition);
+        self.call(call, no_marks).await
+    }
+
+    async fn insert(
+        &self,
+        relay: &str,
+        partition: Partition,
+        mark: &RelayMark,
+    ) -> Result<bool, RelayMarksError> {
+        let call = self.inner.insert(relay, partition, mark);
+        self.call(call, no_marks).await
     }
 }

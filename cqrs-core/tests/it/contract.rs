@@ -5,6 +5,7 @@ mod one_partition {
     cqrs_core::ledger_contract!(cqrs_core::MemoryStore::new(1));
     cqrs_core::snapshot_store_contract!(cqrs_core::MemoryStore::new(1));
     cqrs_core::checkpoint_store_contract!(cqrs_core::MemoryStore::new(1));
+    cqrs_core::relay_marks_contract!(cqrs_core::MemoryRelayMarks::new());
 }
 
 mod four_partitions {

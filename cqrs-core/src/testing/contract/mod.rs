@@ -10,6 +10,7 @@
 pub mod checkpoint;
 pub mod ledger;
 pub mod log;
+pub mod relay_marks;
 pub mod reservations;
 pub mod snapshot;
 
@@ -134,6 +135,23 @@ macro_rules! checkpoint_store_contract {
             stands_at_the_start
             moves_only_from_where_it_stands
             keeps_consumers_and_partitions_apart
+        );
+    };
+}
+
+/// Runs the suite of [`RelayMarks`](crate::RelayMarks).
+#[macro_export]
+macro_rules! relay_marks_contract {
+    ($open:expr) => { $crate::relay_marks_contract!(@ $open, []); };
+    ($open:expr, ignore = $why:literal) => { $crate::relay_marks_contract!(@ $open, [#[ignore = $why]]); };
+    (@ $open:expr, $ignore:tt) => {
+        $crate::contract_tests!(relay_marks, $open, $ignore,
+            has_no_mark_at_first
+            gives_back_the_latest_as_it_was_inserted
+            the_number_decides_and_not_the_position
+            a_taken_number_is_refused
+            of_rivals_exactly_one_inserts_a_number
+            keeps_relays_and_partitions_apart
         );
     };
 }
