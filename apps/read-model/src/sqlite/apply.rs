@@ -35,6 +35,7 @@ struct Comment {
 struct Place {
     post: Uuid,
     key: i64,
+    post_at: i64,
     at: i64,
     version: i64,
     index: usize,
@@ -92,6 +93,7 @@ impl Slice<'_> {
         let place = Place {
             post: id,
             key: post.key,
+            post_at: post.created_at,
             at,
             version,
             index,
@@ -135,9 +137,9 @@ impl Slice<'_> {
         let inserted = self
             .connection
             .prepare_cached(
-                "INSERT OR IGNORE INTO social_like (post, actor, at) VALUES (?1, ?2, ?3)",
+                "INSERT OR IGNORE INTO social_like (post, actor, at, post_at) VALUES (?1, ?2, ?3, ?4)",
             )?
-            .execute(params![place.key, actor, place.at])?;
+            .execute(params![place.key, actor, place.at, place.post_at])?;
         self.stat(actor, place.index);
         self.count(place, rows(inserted)?, 0);
         Ok(())
@@ -173,6 +175,12 @@ impl Slice<'_> {
                 author,
                 message
             ])?;
+        self.connection
+            .prepare_cached(
+                "INSERT INTO social_commenter (post, actor, comments, post_at)
+                 VALUES (?1, ?2, 1, ?3) ON CONFLICT DO UPDATE SET comments = comments + 1",
+            )?
+            .execute(params![place.key, author, place.post_at])?;
         self.stat(author, place.index).comments += 1;
         self.count(place, 0, 1);
         Ok(())
@@ -198,6 +206,18 @@ impl Slice<'_> {
                 "DELETE FROM social_comment WHERE post = ?1 AND created_at = ?2 AND seq = ?3",
             )?
             .execute(params![place.key, comment.created_at, comment.seq])?;
+        let left: i64 = self
+            .connection
+            .prepare_cached(
+                "UPDATE social_commenter SET comments = comments - 1 WHERE post = ?1 AND actor = ?2
+                 RETURNING comments",
+            )?
+            .query_row(params![place.key, comment.author], |row| row.get(0))?;
+        if left == 0 {
+            self.connection
+                .prepare_cached("DELETE FROM social_commenter WHERE post = ?1 AND actor = ?2")?
+                .execute(params![place.key, comment.author])?;
+        }
         if comment.like_count > 0 {
             self.connection
                 .prepare_cached("DELETE FROM social_comment_like WHERE post = ?1 AND seq = ?2")?
@@ -293,6 +313,7 @@ impl Slice<'_> {
             "DELETE FROM social_like WHERE post = ?1",
             "DELETE FROM social_comment_like WHERE post = ?1",
             "DELETE FROM social_comment WHERE post = ?1",
+            "DELETE FROM social_commenter WHERE post = ?1",
         ] {
             self.connection.prepare_cached(sql)?.execute([place.key])?;
         }

@@ -2,6 +2,7 @@
 
 mod apply;
 mod model;
+mod posts;
 mod queries;
 mod read;
 mod slice;

@@ -21,7 +21,7 @@ impl SocialReadModel {
     /// The name under which its checkpoints are kept.
     pub const NAME: &'static str = "social";
     /// The version of its tables. Raise it with every change of the tables, or of what events do to them.
-    pub const LAYOUT: u32 = 1;
+    pub const LAYOUT: u32 = 2;
 
     /// A model that reads events in their current shapes.
     #[must_use]

@@ -8,7 +8,8 @@ use uuid::Uuid;
 use crate::cursor::{self, LikeKey, NewKey, TopKey};
 use crate::query::{AuthorKey, PageRequest, PostFilter, QueryError, SocialQueries, Sort, Tokens};
 use crate::sqlite::model::SocialReadModel;
-use crate::sqlite::read::{self, After};
+use crate::sqlite::posts::{self, After};
+use crate::sqlite::read;
 use crate::views::{AuthorView, CommentView, LikeView, Page, PostView};
 
 /// [`SocialQueries`] on the read model in a [`SqliteStore`]. Cheap to clone.
@@ -91,7 +92,7 @@ impl SocialQueries for SqliteQueries {
         };
         let (asked, sort) = (filter.clone(), filter.sort);
         let found = self
-            .read(tokens, move |c| read::posts(c, &asked, after, rows))
+            .read(tokens, move |c| posts::posts(c, &asked, after, rows))
             .await?;
         let (items, more) = read::cut(found, rows);
         let next = items.last().filter(|_| more).map(|last| {

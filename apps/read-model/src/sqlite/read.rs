@@ -1,22 +1,15 @@
 //! The reads themselves, each in the caller's read transaction.
 
-use cqrs_core::{Actor, Timestamp};
-use rusqlite::types::{Value, ValueRef};
-use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
+use cqrs_core::Timestamp;
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
 
-use crate::cursor::{CommentKey, LikeKey, NewKey, TopKey};
-use crate::query::{AuthorKey, Missing, PostFilter, QueryError, Sort};
+use crate::cursor::{CommentKey, LikeKey};
+use crate::query::{AuthorKey, Missing, QueryError};
 use crate::views::{AuthorView, CommentView, LikeView, PostView, UtcMillis};
 
-type Read<T> = Result<T, QueryError>;
-
-/// Where a page of posts begins.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum After {
-    New(NewKey),
-    Top(TopKey),
-}
+pub(super) type Read<T> = Result<T, QueryError>;
 
 pub(super) fn store(source: rusqlite::Error) -> QueryError {
     QueryError::Store {
@@ -25,7 +18,8 @@ pub(super) fn store(source: rusqlite::Error) -> QueryError {
 }
 
 /// The columns of a post, for [`post_view`].
-const POST: &str = "p.id, p.author, a.handle, p.message, p.created_at, p.edited_at, p.like_count,
+pub(super) const POST: &str =
+    "p.id, p.author, a.handle, p.message, p.created_at, p.edited_at, p.like_count,
     p.comment_count, p.version";
 const COMMENT: &str =
     "c.id, c.author, a.handle, c.message, c.created_at, c.edited_at, c.like_count, c.seq";
@@ -48,103 +42,6 @@ pub(super) fn post(connection: &Connection, id: Uuid) -> Read<PostView> {
     found
         .ok_or(QueryError::NotFound(Missing::Post))?
         .ok_or(QueryError::Gone)
-}
-
-/// The posts of a page, one row more than `rows` where there are more.
-pub(super) fn posts(
-    connection: &Connection,
-    filter: &PostFilter,
-    after: Option<After>,
-    rows: u32,
-) -> Read<Vec<PostView>> {
-    let (sql, values) = posts_sql(filter, after, rows);
-    let run = || {
-        connection
-            .prepare_cached(&sql)?
-            .query_map(params_from_iter(values), post_view)?
-            .collect::<rusqlite::Result<Vec<_>>>()
-    };
-    run().map_err(store)
-}
-
-/// The page's keys are found first, so that no text is carried through a sort. What drives the
-/// search is said, not left to the planner, which knows no sizes: the actor's likes or comments, of
-/// which there are fewer than posts; else the index that has the order.
-fn posts_sql(filter: &PostFilter, after: Option<After>, rows: u32) -> (String, Vec<Value>) {
-    let mut values = Vec::new();
-    let mut bind = |value: Value| {
-        values.push(value);
-        format!("?{}", values.len())
-    };
-    let text = |actor: &Actor| Value::from(actor.as_str().to_owned());
-    let mut tests = vec!["p.author IS NOT NULL".to_owned()];
-    let mut commented_by = filter.commented_by.as_ref();
-    let from = if let Some(actor) = &filter.liked_by {
-        let actor = bind(text(actor));
-        tests.push(format!("l.actor = {actor}"));
-        "social_like l INDEXED BY social_like_actor CROSS JOIN social_post p ON p.key = l.post"
-            .to_owned()
-    } else if let Some(actor) = commented_by.take() {
-        let actor = bind(text(actor));
-        format!(
-            "(SELECT DISTINCT post FROM social_comment WHERE author = {actor}) c
-             CROSS JOIN social_post p ON p.key = c.post"
-        )
-    } else {
-        let index = match (&filter.author, filter.sort) {
-            (Some(_), _) => "social_post_author",
-            (None, Sort::New) => "social_post_new",
-            (None, Sort::Top) => "social_post_top",
-        };
-        format!("social_post p INDEXED BY {index}")
-    };
-    if let Some(actor) = &filter.author {
-        tests.push(format!("p.author = {}", bind(text(actor))));
-    }
-    if let Some(actor) = commented_by {
-        let actor = bind(text(actor));
-        tests.push(format!(
-            "EXISTS (SELECT 1 FROM social_comment c WHERE c.author = {actor} AND c.post = p.key)"
-        ));
-    }
-    for (column, least) in [
-        ("like_count", filter.min_likes),
-        ("comment_count", filter.min_comments),
-    ] {
-        if let Some(least) = least {
-            let least = bind(Value::from(i64::try_from(least).unwrap_or(i64::MAX)));
-            tests.push(format!("p.{column} >= {least}"));
-        }
-    }
-    match after {
-        Some(After::New(key)) => {
-            let at = bind(key.created_at.into());
-            let id = bind(key.id.as_bytes().to_vec().into());
-            tests.push(format!("(p.created_at, p.id) < ({at}, {id})"));
-        }
-        Some(After::Top(key)) => {
-            let likes = bind(key.like_count.into());
-            let at = bind(key.created_at.into());
-            let id = bind(key.id.as_bytes().to_vec().into());
-            tests.push(format!(
-                "(p.like_count, p.created_at, p.id) < ({likes}, {at}, {id})"
-            ));
-        }
-        None => {}
-    }
-    let order = match filter.sort {
-        Sort::New => "p.created_at DESC, p.id DESC",
-        Sort::Top => "p.like_count DESC, p.created_at DESC, p.id DESC",
-    };
-    let limit = bind(i64::from(rows + 1).into());
-    let tests = tests.join(" AND ");
-    let sql = format!(
-        "SELECT {POST} FROM
-         (SELECT p.key AS key FROM {from} WHERE {tests} ORDER BY {order} LIMIT {limit}) page
-         CROSS JOIN social_post p ON p.key = page.key
-         LEFT JOIN social_author a ON a.actor = p.author ORDER BY {order}"
-    );
-    (sql, values)
 }
 
 /// The row number of a post that can be read.
@@ -284,7 +181,7 @@ pub(super) fn author(connection: &Connection, key: &AuthorKey) -> Read<AuthorVie
     })
 }
 
-fn post_view(row: &Row<'_>) -> rusqlite::Result<PostView> {
+pub(super) fn post_view(row: &Row<'_>) -> rusqlite::Result<PostView> {
     Ok(PostView {
         id: id(row, 0)?,
         author: row.get(1)?,

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use cqrs_core::{BoxError, Partition};
 use cqrs_sqlite::ApplyFailure;
 use foldhash::fast::FixedState;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, ToSql, params};
 use uuid::Uuid;
 
 /// A post as it stands in the slice.
@@ -29,7 +29,11 @@ pub(super) struct Post {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stored {
     No,
-    Yes { like_count: i64, deleted: bool },
+    Yes {
+        like_count: i64,
+        comment_count: i64,
+        deleted: bool,
+    },
 }
 
 /// What a slice adds to an actor's statistics; zeros where the actor was merely active.
@@ -135,11 +139,12 @@ fn load(connection: &Connection, id: Uuid) -> rusqlite::Result<Option<Post>> {
         )?
         .query_row([id.as_bytes()], |row| {
             let author: Option<String> = row.get(1)?;
-            let like_count = row.get(4)?;
+            let (like_count, comment_count) = (row.get(4)?, row.get(5)?);
             Ok(Post {
                 key: row.get(0)?,
                 stored: Stored::Yes {
                     like_count,
+                    comment_count,
                     deleted: author.is_none(),
                 },
                 author,
@@ -147,7 +152,7 @@ fn load(connection: &Connection, id: Uuid) -> rusqlite::Result<Option<Post>> {
                 edited_at: row.get(3)?,
                 message: None,
                 like_count,
-                comment_count: row.get(5)?,
+                comment_count,
                 version: row.get(6)?,
                 last: 0,
             })
@@ -183,37 +188,29 @@ fn write_post(connection: &Connection, id: Uuid, post: &Post) -> Result<(), BoxE
                  like_count = 0, comment_count = 0, version = ?2, message = '' WHERE key = ?1",
             )?
             .execute(params![post.key, post.version])?,
-        Stored::Yes { like_count, .. } => {
+        Stored::Yes {
+            like_count,
+            comment_count,
+            ..
+        } => {
+            let mut sets = "version = ?2".to_owned();
+            let mut values: Vec<&dyn ToSql> = vec![&post.key, &post.version];
+            let mut set = |column: &str, value| {
+                values.push(value);
+                sets.push_str(&format!(", {column} = ?{}", values.len()));
+            };
             if like_count != likes {
-                connection
-                    .prepare_cached(
-                        "UPDATE social_post SET like_count = ?2, comment_count = ?3, version = ?4
-                         WHERE key = ?1",
-                    )?
-                    .execute(params![post.key, likes, comments, post.version])?;
+                set("like_count", &post.like_count);
             }
-            if message.is_some() {
-                connection
-                    .prepare_cached(
-                        "UPDATE social_post SET message = ?2, edited_at = ?3, comment_count = ?4,
-                         version = ?5 WHERE key = ?1",
-                    )?
-                    .execute(params![
-                        post.key,
-                        message,
-                        post.edited_at,
-                        comments,
-                        post.version
-                    ])?
-            } else if like_count == likes {
-                connection
-                    .prepare_cached(
-                        "UPDATE social_post SET comment_count = ?2, version = ?3 WHERE key = ?1",
-                    )?
-                    .execute(params![post.key, comments, post.version])?
-            } else {
-                0
+            if comment_count != comments {
+                set("comment_count", &post.comment_count);
             }
+            if let Some(message) = &post.message {
+                set("message", message);
+                set("edited_at", &post.edited_at);
+            }
+            let sql = format!("UPDATE social_post SET {sets} WHERE key = ?1");
+            connection.prepare_cached(&sql)?.execute(&values[..])?
         }
     };
     Ok(())

@@ -16,14 +16,17 @@ CREATE TABLE social_post (
 CREATE INDEX social_post_new ON social_post (created_at, id) WHERE author IS NOT NULL;
 CREATE INDEX social_post_top ON social_post (like_count, created_at, id) WHERE author IS NOT NULL;
 CREATE INDEX social_post_author ON social_post (author, created_at, id) WHERE author IS NOT NULL;
+CREATE INDEX social_post_comments ON social_post (comment_count) WHERE comment_count > 0;
 
+-- post_at: when the post was created, so that the index has an actor's liked posts in the order of their list.
 CREATE TABLE social_like (
     post INTEGER NOT NULL,
     actor TEXT NOT NULL,
     at INTEGER NOT NULL,
+    post_at INTEGER NOT NULL,
     PRIMARY KEY (post, actor)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX social_like_actor ON social_like (actor, post);
+CREATE INDEX social_like_actor ON social_like (actor, post_at, post);
 
 -- seq: the version of the post's stream that added it.
 CREATE TABLE social_comment (
@@ -38,7 +41,16 @@ CREATE TABLE social_comment (
     PRIMARY KEY (post, created_at, seq)
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX social_comment_id ON social_comment (post, id);
-CREATE INDEX social_comment_author ON social_comment (author, post);
+
+-- Who has so many present comments under a post. No row says none.
+CREATE TABLE social_commenter (
+    post INTEGER NOT NULL,
+    actor TEXT NOT NULL,
+    comments INTEGER NOT NULL,
+    post_at INTEGER NOT NULL,
+    PRIMARY KEY (post, actor)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX social_commenter_actor ON social_commenter (actor, post_at, post);
 
 CREATE TABLE social_comment_like (
     post INTEGER NOT NULL,
