@@ -19,6 +19,7 @@ use uuid::Uuid;
 use crate::auth::Authentication;
 use crate::clock::SystemClock;
 use crate::commands::{AnyCommand, SocialCommands, from_message, from_route};
+use crate::late::Late;
 use crate::queries::QueryEdge;
 use crate::routes::{self, Route};
 use crate::{answers, identity, problems};
@@ -41,20 +42,22 @@ pub struct CommandEdge<C> {
 #[derive(Debug)]
 pub struct Api<C, Q> {
     router: Router<Route>,
-    commands: Option<CommandEdge<C>>,
-    queries: Option<QueryEdge<Q>>,
+    commands: Option<Late<CommandEdge<C>>>,
+    queries: Option<Late<QueryEdge<Q>>>,
     readiness: Readiness,
-    metrics: Metrics,
+    metrics: Arc<Metrics>,
 }
 
 impl<C: SocialCommands, Q: SocialQueries + 'static> Api<C, Q> {
-    /// An edge that serves commands, queries, or both.
+    /// An edge that serves commands, queries, both, or only how the process does.
+    ///
+    /// What is not there yet is answered 503 `store-unavailable`.
     #[must_use]
     pub fn new(
-        commands: Option<CommandEdge<C>>,
-        queries: Option<QueryEdge<Q>>,
+        commands: Option<Late<CommandEdge<C>>>,
+        queries: Option<Late<QueryEdge<Q>>>,
         readiness: Readiness,
-        metrics: Metrics,
+        metrics: Arc<Metrics>,
     ) -> Self {
         Self {
             router: routes::router(commands.is_some(), queries.is_some()),
@@ -63,6 +66,16 @@ impl<C: SocialCommands, Q: SocialQueries + 'static> Api<C, Q> {
             readiness,
             metrics,
         }
+    }
+
+    fn commands(&self) -> Result<&CommandEdge<C>, Problem> {
+        let commands = self.commands.as_ref().ok_or_else(Problem::unknown_route)?;
+        commands.get().ok_or_else(starting)
+    }
+
+    fn queries(&self) -> Result<&QueryEdge<Q>, Problem> {
+        let queries = self.queries.as_ref().ok_or_else(Problem::unknown_route)?;
+        queries.get().ok_or_else(starting)
     }
 
     /// Answers one request. Never fails: a failure is an answer.
@@ -93,11 +106,14 @@ impl<C: SocialCommands, Q: SocialQueries + 'static> Api<C, Q> {
     /// Who asks is checked before what is asked for, here too.
     fn malformed_param(&self, route: Route, name: String, headers: &HeaderMap) -> Problem {
         let malformed = Problem::malformed_id(name).detail("must be UTF-8, percent-encoded");
-        match (route, &self.commands) {
-            (Route::Command(_) | Route::Message, Some(commands)) => {
-                let actor = commands.authentication.actor(headers);
-                actor.err().unwrap_or(malformed)
-            }
+        match route {
+            Route::Command(_) | Route::Message => match self.commands() {
+                Ok(commands) => {
+                    let actor = commands.authentication.actor(headers);
+                    actor.err().unwrap_or(malformed)
+                }
+                Err(problem) => problem,
+            },
             _ => malformed,
         }
     }
@@ -108,16 +124,17 @@ impl<C: SocialCommands, Q: SocialQueries + 'static> Api<C, Q> {
         parts: &Parts,
         body: Incoming,
     ) -> Result<Response, Problem> {
-        match (*matched.route, &self.commands, &self.queries) {
-            (Route::Livez, ..) => Ok(http_kit::livez()),
-            (Route::Readyz, ..) => Ok(self.readiness.readyz()),
-            (Route::Metrics, ..) => Ok(self.metrics.render()),
-            (Route::Query(route), _, Some(queries)) => {
-                let query = parts.uri.query();
+        match *matched.route {
+            Route::Livez => Ok(http_kit::livez()),
+            Route::Readyz => Ok(self.readiness.readyz()),
+            Route::Metrics => Ok(self.metrics.render()),
+            Route::Query(route) => {
+                let (queries, query) = (self.queries()?, parts.uri.query());
                 let answer = queries.answer(route, &matched.params, query, &parts.headers);
                 answer.await
             }
-            (Route::Command(route), Some(commands), _) => {
+            Route::Command(route) => {
+                let commands = self.commands()?;
                 let actor = commands.authentication.actor(&parts.headers)?;
                 no_parameters(parts)?;
                 let body = read_json(&parts.headers, body, route.has_body()).await?;
@@ -125,7 +142,8 @@ impl<C: SocialCommands, Q: SocialQueries + 'static> Api<C, Q> {
                 let key = identity::idempotency_key(&parts.headers)?;
                 commands.run(&parts.headers, actor, key, command).await
             }
-            (Route::Message, Some(commands), _) => {
+            Route::Message => {
+                let commands = self.commands()?;
                 let actor = commands.authentication.actor(&parts.headers)?;
                 no_parameters(parts)?;
                 let body = read_json(&parts.headers, body, true).await?;
@@ -138,10 +156,6 @@ impl<C: SocialCommands, Q: SocialQueries + 'static> Api<C, Q> {
                 commands
                     .run_message(headers, actor, message.id, command)
                     .await
-            }
-            // The router knows no path that is not served.
-            (Route::Query(_) | Route::Command(_) | Route::Message, ..) => {
-                Err(Problem::unknown_route())
             }
         }
     }
@@ -251,6 +265,11 @@ async fn read_json(headers: &HeaderMap, body: Incoming, needed: bool) -> Result<
     }
     typed?;
     Ok(http_kit::parse_json(&bytes)?)
+}
+
+/// The answer where an engine that is needed was never there yet. Nothing happened.
+fn starting() -> Problem {
+    Problem::store_unavailable().detail("the service is still connecting; nothing happened")
 }
 
 fn no_parameters(parts: &Parts) -> Result<(), Problem> {

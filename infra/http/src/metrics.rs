@@ -1,6 +1,8 @@
+use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use hyper::{Method, StatusCode};
+use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -20,7 +22,7 @@ const BUCKETS: [f64; 14] = [
 /// `http_request_duration_seconds` by route.
 #[derive(Debug)]
 pub struct Metrics {
-    registry: Registry,
+    registry: RwLock<Registry>,
     requests: Family<RequestLabels, Counter>,
     durations: Family<RouteLabels, Histogram, fn() -> Histogram>,
 }
@@ -51,10 +53,18 @@ impl Metrics {
             durations.clone(),
         );
         Self {
-            registry,
+            registry: RwLock::new(registry),
             requests,
             durations,
         }
+    }
+
+    /// Adds what a part tells of itself, which may come up later than the server.
+    pub fn collect(&self, collector: Box<dyn Collector>) {
+        self.registry
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .register_collector(collector);
     }
 
     /// Counts an answer. `route` is the pattern of the path, never the path
@@ -80,7 +90,8 @@ impl Metrics {
     /// The answer of `/metrics`, in the OpenMetrics text format.
     pub fn render(&self) -> Response {
         let mut body = String::new();
-        match text::encode(&mut body, &self.registry) {
+        let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
+        match text::encode(&mut body, &registry) {
             Ok(()) => response::text(
                 StatusCode::OK,
                 "application/openmetrics-text; version=1.0.0; charset=utf-8",
@@ -123,7 +134,7 @@ mod tests {
         );
         metrics.observe("none", &made_up, StatusCode::NOT_FOUND, Duration::ZERO);
         let mut body = String::new();
-        text::encode(&mut body, &metrics.registry).unwrap();
+        text::encode(&mut body, &metrics.registry.read().unwrap()).unwrap();
         for line in [
             r#"http_requests_total{route="/v1/posts/{id}",method="GET",status="200"} 1"#,
             r#"http_requests_total{route="none",method="other",status="404"} 1"#,

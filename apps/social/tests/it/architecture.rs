@@ -28,12 +28,17 @@ const MAY: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "social-service",
+        &["cqrs-core", "social-read-model", "social-api", "http-kit"],
+    ),
+    (
         "social",
         &[
             "cqrs-core",
             "social-domain",
             "social-read-model",
             "social-api",
+            "social-service",
             "cqrs-sqlite",
             "http-kit",
         ],

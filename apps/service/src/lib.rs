@@ -1,0 +1,20 @@
+//! What every social service does around its own work: settings, logging, health, background, drain.
+//!
+//! A service is a `main` of three steps: [`run`] reads its settings, [`Service::bind`] listens,
+//! [`Service::serve`] answers until a signal and then drains. It knows no engine: each binary opens its own.
+
+mod background;
+mod connect;
+mod metrics;
+mod process;
+mod server;
+mod settings;
+
+pub use background::{Background, Stopping};
+pub use connect::{Failure, connect, watch};
+pub use metrics::{CommandStats, FollowerStats, counter, gauge};
+pub use process::{
+    About, Environment, block_on, ended, environment, log_to_stderr, misconfigured, run,
+};
+pub use server::Service;
+pub use settings::{engine, listen, listen_authenticated};

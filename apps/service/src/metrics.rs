@@ -1,0 +1,123 @@
+//! What the parts tell about themselves beside the requests, read when it is asked.
+
+use std::fmt;
+
+use cqrs_core::{EventLog, ExecutorStats, Partition, Progress};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use social_api::App;
+
+/// Writes one gauge.
+///
+/// # Errors
+///
+/// The encoder's.
+pub fn gauge(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    value: u64,
+) -> fmt::Result {
+    let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+    let metric = encoder.encode_descriptor(name, help, None, gauge.metric_type())?;
+    gauge.encode(metric)
+}
+
+/// Writes one counter.
+///
+/// # Errors
+///
+/// The encoder's.
+pub fn counter(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    value: u64,
+) -> fmt::Result {
+    let counter = ConstCounter::new(value);
+    let metric = encoder.encode_descriptor(name, help, None, counter.metric_type())?;
+    counter.encode(metric)
+}
+
+/// What the command path of a process has done.
+pub struct CommandStats<L>(pub App<L>);
+
+impl<L: EventLog + Clone + 'static> Collector for CommandStats<L> {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let encoder = &mut encoder;
+        let stats = self.0.stats();
+        let sum =
+            |read: fn(&ExecutorStats) -> u64| stats.iter().map(|(_, stats)| read(stats)).sum();
+        let cached = stats.iter().map(|(_, stats)| stats.cached_bytes).sum();
+        gauge(
+            encoder,
+            "aggregate_cache_bytes",
+            "Folded state in memory",
+            cached,
+        )?;
+        counter(
+            encoder,
+            "commits",
+            "Commits that landed",
+            sum(|s| s.commits),
+        )?;
+        counter(
+            encoder,
+            "commit_events",
+            "Events that landed",
+            sum(|s| s.events),
+        )?;
+        let lost = "Decisions lost to a rival";
+        counter(encoder, "conflicts", lost, sum(|s| s.conflicts))?;
+        let repeated = "Answers made again from the log";
+        counter(encoder, "replies_repeated", repeated, sum(|s| s.repeats))?;
+        let loads = "Streams folded from the log";
+        counter(encoder, "aggregate_loads", loads, sum(|s| s.loads))
+    }
+}
+
+impl<L> fmt::Debug for CommandStats<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CommandStats").finish_non_exhaustive()
+    }
+}
+
+/// How far a follower of the log (a projection, a relay) has come, under names of its own.
+#[derive(Debug)]
+pub struct FollowerStats {
+    /// What its metrics begin with: `projection`, `relay`.
+    pub name: &'static str,
+    /// Where it tells.
+    pub progress: Progress,
+}
+
+impl FollowerStats {
+    /// The sum over partitions of the positions that are done.
+    #[must_use]
+    pub fn done(&self) -> u64 {
+        Partition::all(self.progress.partitions())
+            .map(|partition| self.progress.position(partition).get())
+            .sum()
+    }
+}
+
+impl Collector for FollowerStats {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let (encoder, name) = (&mut encoder, self.name);
+        let counts = self.progress.counts();
+        let named = |what: &str| format!("{name}_{what}");
+        gauge(encoder, &named("position"), "Commits done", self.done())?;
+        let parked = self.progress.parked_count() as u64;
+        let waiting = "Streams that wait for a human";
+        gauge(encoder, &named("parked_streams"), waiting, parked)?;
+        counter(encoder, &named("events"), "Events done", counts.events)?;
+        counter(
+            encoder,
+            &named("retries"),
+            "Batches tried again",
+            counts.retries,
+        )
+    }
+}
