@@ -198,7 +198,6 @@ impl<S: Clone + Send + Sync> Projection for MemoryProjection<S> {
         Ok(self.lock().checkpoint(partition))
     }
 
-    /// Also [`ApplyError::Stale`] where the batch disagrees about which streams are parked: load them again.
     async fn apply(&self, batch: &Batch<'_>) -> Result<(), ApplyError> {
         self.check(batch).map_err(|source| ApplyError::Store {
             source: source.into(),

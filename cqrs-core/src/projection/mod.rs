@@ -73,8 +73,8 @@ pub enum ApplyError {
         /// Why.
         source: BoxError,
     },
-    /// The checkpoint stands elsewhere: somebody else wrote. Load it again.
-    #[error("the checkpoint moved")]
+    /// The checkpoint stands elsewhere, or a stream was released in between: somebody else wrote. Load both again.
+    #[error("the checkpoint or the parked streams are not as expected")]
     Stale,
     /// The store is away. Wait and try again, for as long as it takes.
     #[error("the read model's store did not answer")]
@@ -104,6 +104,9 @@ pub trait Projection: Send + Sync {
 
     /// Writes `batch`, all of it or nothing: compare-and-set of the checkpoint, rows, parked events.
     ///
+    /// [`ApplyError::Stale`] also where the batch applies an event of a parked stream, or parks one without a reason
+    /// whose stream is not parked: a [release](ParkedStreams::release) moves no checkpoint.
+    ///
     /// # Errors
     ///
     /// [`ApplyError`]; nothing was written, but after [`ApplyError::Store`] it may have been: load the
@@ -123,11 +126,14 @@ pub trait ParkedStreams: Send + Sync {
         partition: Partition,
     ) -> impl Future<Output = Result<Vec<Parked>, ApplyError>> + Send;
 
-    /// Applies the waiting events of `stream` in order and unparks it, all or nothing.
+    /// Applies the waiting events of `stream` in order and unparks it, all or nothing. The checkpoint stays.
+    ///
+    /// Does nothing where the stream is not parked in `partition`.
     ///
     /// # Errors
     ///
     /// [`ApplyError::Poison`], with the index among its waiting events: it stays parked.
+    /// [`ApplyError::Store`]: unknown outcome; releasing again is safe.
     fn release(
         &self,
         partition: Partition,

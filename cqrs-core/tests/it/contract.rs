@@ -1,5 +1,8 @@
 //! The reference implementation keeps what it is the reference for.
 
+use cqrs_core::testing::contract::{Note, Notebook, NotebookStore};
+use cqrs_core::{MemoryProjection, MemoryStore};
+
 mod one_partition {
     cqrs_core::event_log_contract!(cqrs_core::MemoryStore::new(1));
     cqrs_core::ledger_contract!(cqrs_core::MemoryStore::new(1));
@@ -10,4 +13,48 @@ mod one_partition {
 
 mod four_partitions {
     cqrs_core::event_log_contract!(cqrs_core::MemoryStore::new(4));
+    cqrs_core::projection_contract!(super::InMemory::open());
+}
+
+struct InMemory {
+    log: MemoryStore,
+    notebook: Notebook,
+    projection: MemoryProjection<Vec<Note>>,
+}
+
+impl InMemory {
+    fn open() -> Self {
+        let notebook = Notebook::default();
+        let (model, types) = (notebook.clone(), [Notebook::EVENT]);
+        let fold = move |notes: &mut Vec<Note>, event: &cqrs_core::RecordedEvent<'_>| {
+            notes.push(model.note(event)?);
+            Ok(())
+        };
+        Self {
+            log: MemoryStore::new(4),
+            notebook,
+            projection: MemoryProjection::new(Notebook::NAME, types, Vec::new(), fold),
+        }
+    }
+}
+
+impl NotebookStore for InMemory {
+    type Log = MemoryStore;
+    type Projection = MemoryProjection<Vec<Note>>;
+
+    fn log(&self) -> &MemoryStore {
+        &self.log
+    }
+
+    fn projection(&self) -> &Self::Projection {
+        &self.projection
+    }
+
+    fn notebook(&self) -> &Notebook {
+        &self.notebook
+    }
+
+    async fn notes(&self) -> Vec<Note> {
+        self.projection.read(Vec::clone)
+    }
 }

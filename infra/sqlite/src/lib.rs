@@ -10,12 +10,14 @@
 
 mod append;
 mod backup;
+mod batch;
 mod checkpoint;
 mod error;
 mod ledger;
 mod log;
 mod model;
 mod open;
+mod parking;
 mod projection;
 mod queue;
 mod readers;

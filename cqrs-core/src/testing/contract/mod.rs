@@ -10,9 +10,14 @@
 pub mod checkpoint;
 pub mod ledger;
 pub mod log;
+mod notebook;
+pub mod parking;
+pub mod projection;
 pub mod relay_marks;
 pub mod reservations;
 pub mod snapshot;
+
+pub use notebook::{Illegible, Note, Notebook, NotebookStore};
 
 use bytes::Bytes;
 use uuid::Uuid;
@@ -152,6 +157,78 @@ macro_rules! relay_marks_contract {
             a_taken_number_is_refused
             of_rivals_exactly_one_inserts_a_number
             keeps_relays_and_partitions_apart
+        );
+    };
+}
+
+/// Runs the suite of [`Projection`](crate::Projection) and [`ParkedStreams`](crate::ParkedStreams) on the
+/// [`NotebookStore`](crate::testing::contract::NotebookStore) that an expression gives.
+///
+/// # Example
+///
+/// The reference, with the model that every adapter writes once more in its own terms:
+///
+/// ```
+/// use cqrs_core::testing::contract::{Note, Notebook, NotebookStore};
+/// use cqrs_core::{MemoryProjection, MemoryStore};
+///
+/// struct InMemory {
+///     log: MemoryStore,
+///     notebook: Notebook,
+///     projection: MemoryProjection<Vec<Note>>,
+/// }
+///
+/// fn open() -> InMemory {
+///     let (notebook, log) = (Notebook::default(), MemoryStore::new(4));
+///     let model = notebook.clone();
+///     let types = [Notebook::EVENT];
+///     let projection = MemoryProjection::new(Notebook::NAME, types, vec![], move |notes, event| {
+///         notes.push(model.note(event)?);
+///         Ok(())
+///     });
+///     InMemory { log, notebook, projection }
+/// }
+///
+/// impl NotebookStore for InMemory {
+///     type Log = MemoryStore;
+///     type Projection = MemoryProjection<Vec<Note>>;
+///
+///     fn log(&self) -> &MemoryStore { &self.log }
+///     fn projection(&self) -> &Self::Projection { &self.projection }
+///     fn notebook(&self) -> &Notebook { &self.notebook }
+///     async fn notes(&self) -> Vec<Note> { self.projection.read(Vec::clone) }
+/// }
+///
+/// mod contract {
+///     cqrs_core::projection_contract!(super::open());
+/// }
+/// ```
+#[macro_export]
+macro_rules! projection_contract {
+    ($open:expr) => { $crate::projection_contract!(@ $open, []); };
+    ($open:expr, ignore = $why:literal) => { $crate::projection_contract!(@ $open, [#[ignore = $why]]); };
+    (@ $open:expr, $ignore:tt) => {
+        $crate::contract_tests!(projection, $open, $ignore,
+            begins_empty_at_the_start
+            moves_rows_and_checkpoint_together
+            applies_what_it_is_given_and_moves_as_far_as_it_is_told
+            a_stale_batch_writes_nothing
+            a_repeated_batch_is_harmless
+            of_rivals_exactly_one_writes
+            a_dropped_call_writes_all_or_nothing
+            a_poisonous_event_is_named_and_undoes_its_batch
+            keeps_partitions_apart
+        );
+        $crate::contract_tests!(parking, $open, $ignore,
+            parks_a_stream_from_an_event_on
+            parks_nothing_with_a_poisonous_batch
+            later_events_queue_behind
+            parks_several_streams
+            releases_in_order_and_once
+            a_release_that_meets_poison_changes_nothing
+            a_released_stream_goes_on
+            releasing_what_is_not_parked_changes_nothing
+            a_batch_that_is_wrong_about_parked_streams_is_stale
         );
     };
 }

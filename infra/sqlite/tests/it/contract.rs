@@ -3,7 +3,7 @@
 use cqrs_sqlite::SqliteStore;
 
 /// A store in a folder that stays until the build's temporary folder is emptied.
-fn open(partitions: u16) -> SqliteStore {
+pub(crate) fn open(partitions: u16) -> SqliteStore {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let store = crate::kit::open(&folder, partitions);
     // The store outlives this function, so its folder must.

@@ -10,5 +10,6 @@ mod contract;
 mod files;
 mod kit;
 mod ledger;
+mod notebook;
 mod projections;
 mod promises;
