@@ -6,5 +6,6 @@
 mod author;
 mod golden;
 mod model;
+mod post;
 mod properties;
 mod support;
