@@ -6,15 +6,18 @@
 //! - Whatever is away is waited for, for as long as it takes, with growing pauses.
 //! - Only what no waiting can mend ends a partition, and then only that one, with a typed error.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use futures_util::future::{Either, Shared, join_all, select};
-use tokio::sync::Notify;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
+use tokio::sync::{Notify, oneshot};
 
 use crate::BoxError;
-use crate::log::{EventId, ReadError, ReadLog, RecordedCommit, TailLog};
+use crate::bus::{Assigned, Assignment};
+use crate::log::{CommitSource, EventId, ReadError, RecordedCommit, SourceError};
 use crate::position::{Partition, Position};
 use crate::projection::{CheckpointStore, Progress};
 use crate::time::Timer;
@@ -86,6 +89,14 @@ pub enum RunnerError {
         /// What the log said.
         source: ReadError,
     },
+    /// The bus lacks an event and does not repeat it. A human must look.
+    #[error("partition {partition} cannot be followed on the bus")]
+    Hole {
+        /// The partition.
+        partition: Partition,
+        /// What is missing.
+        source: SourceError,
+    },
     /// A reactor gave an event up, and must not skip it.
     #[error("reactor `{reactor}` gave up event `{event}`")]
     GaveUp {
@@ -104,6 +115,8 @@ pub(crate) enum Step {
     Went,
     /// The log ends here for now.
     AtEnd(Position),
+    /// The partition is somebody else's: look again after so long.
+    Standby(Duration),
 }
 
 /// Why a step came nowhere.
@@ -115,23 +128,24 @@ pub(crate) enum Trouble {
 }
 
 impl Trouble {
-    pub(crate) fn read(partition: Partition, source: ReadError) -> Self {
+    pub(crate) fn source(partition: Partition, source: SourceError) -> Self {
         match source {
-            ReadError::Store { .. } => Self::Away(source.into()),
-            ReadError::NoSuchPartition { .. } | ReadError::Corrupt { .. } => {
-                Self::Fatal(RunnerError::Log { partition, source })
+            SourceError::Log(ReadError::Store { .. }) | SourceError::Bus(_) => {
+                Self::Away(source.into())
             }
+            SourceError::Log(source) => Self::Fatal(RunnerError::Log { partition, source }),
+            SourceError::Hole { .. } => Self::Fatal(RunnerError::Hole { partition, source }),
         }
     }
 }
 
-/// Something that follows the partitions of a log by itself.
+/// Something that follows partitions by itself.
 pub(crate) trait Follower: Send + Sync {
-    type Log: TailLog;
+    type Source: CommitSource;
     type Timer: Timer;
 
     fn name(&self) -> &str;
-    fn log(&self) -> &Self::Log;
+    fn source(&self) -> &Self::Source;
     fn timer(&self) -> &Self::Timer;
     fn backoff(&self) -> Backoff;
     fn progress(&self) -> &Progress;
@@ -140,32 +154,43 @@ pub(crate) trait Follower: Send + Sync {
         let _ = partition;
         None
     }
+    /// How long it waits at the end of the log at most before it steps again.
+    fn patience(&self) -> Option<Duration> {
+        None
+    }
 
     /// Forgets what is remembered of `partition` and does what is done once at a start.
     fn begin(&self, partition: Partition) -> impl Future<Output = Result<(), Trouble>> + Send;
 
     /// Does the next slice.
     fn step(&self, partition: Partition) -> impl Future<Output = Result<Step, Trouble>> + Send;
+
+    /// Does what is done once at an orderly end.
+    fn end(&self, partition: Partition) -> impl Future<Output = ()> + Send {
+        let _ = partition;
+        std::future::ready(())
+    }
 }
 
-pub(crate) fn no_such_partition(log: &impl TailLog, partition: Partition) -> Trouble {
-    let partitions = log.partitions();
-    let source = ReadError::NoSuchPartition {
+pub(crate) fn no_such_partition(source: &impl CommitSource, partition: Partition) -> Trouble {
+    let partitions = source.partition_count();
+    let missing = ReadError::NoSuchPartition {
         partition,
         partitions,
     };
-    Trouble::read(partition, source)
+    Trouble::source(partition, missing.into())
 }
 
-pub(crate) async fn read<L: ReadLog>(
-    log: &L,
+pub(crate) async fn read<S: CommitSource>(
+    source: &S,
     partition: Partition,
     after: Position,
     max_events: usize,
 ) -> Result<Vec<RecordedCommit>, Trouble> {
-    log.read_partition(partition, after, max_events)
+    source
+        .slice_after(partition, after, max_events)
         .await
-        .map_err(|source| Trouble::read(partition, source))
+        .map_err(|source| Trouble::source(partition, source))
 }
 
 /// Where a follower without rows stands: `known`, or what its store says.
@@ -213,6 +238,93 @@ pub(crate) enum Until {
     EndOfLog,
 }
 
+/// The ways to run a [`Follower`], the same for all of them: for use in an `impl` block.
+macro_rules! run_methods {
+    () => {
+        /// How far it has come.
+        #[must_use]
+        pub fn progress(&self) -> $crate::projection::Progress {
+            self.progress.clone()
+        }
+
+        /// Follows all partitions until `shutdown` completes.
+        ///
+        /// # Errors
+        ///
+        /// [`RunnerError`] of the first partition that was given up, once all have ended. One that was given up does
+        /// not hold the others back: watch [`Progress::is_stopped`].
+        ///
+        /// # Cancel safety
+        ///
+        /// Dropping the future is a crash: nothing is lost, the last slice may be repeated. `shutdown` lets what is
+        /// running end first.
+        pub async fn run(
+            &self,
+            shutdown: impl Future<Output = ()> + Send,
+        ) -> Result<(), RunnerError> {
+            let shutdown = futures_util::FutureExt::shared(shutdown);
+            $crate::follow::drive_all(self, shutdown, $crate::follow::Until::Shutdown).await
+        }
+
+        /// Follows one partition until `shutdown` completes; otherwise as [`run`](Self::run).
+        ///
+        /// # Errors
+        ///
+        /// [`RunnerError`]: the partition was given up.
+        pub async fn run_partition(
+            &self,
+            partition: Partition,
+            shutdown: impl Future<Output = ()> + Send,
+        ) -> Result<(), RunnerError> {
+            let shutdown = futures_util::FutureExt::shared(shutdown);
+            let until = $crate::follow::Until::Shutdown;
+            $crate::follow::drive(self, partition, shutdown, until).await
+        }
+
+        /// Follows all partitions up to the present end, or until `shutdown` completes.
+        ///
+        /// # Errors
+        ///
+        /// As [`run`](Self::run).
+        pub async fn catch_up(
+            &self,
+            shutdown: impl Future<Output = ()> + Send,
+        ) -> Result<(), RunnerError> {
+            let shutdown = futures_util::FutureExt::shared(shutdown);
+            $crate::follow::drive_all(self, shutdown, $crate::follow::Until::EndOfLog).await
+        }
+    };
+}
+
+/// [`run_methods`], and those of a consumer whose partitions come and go.
+macro_rules! run_assigned_methods {
+    () => {
+        /// Follows exactly the partitions that `group` assigns, until `shutdown` completes.
+        ///
+        /// One that is revoked ends after its running slice, which is harmless beside the
+        /// new owner; one that is assigned begins at its own checkpoint.
+        ///
+        /// # Errors
+        ///
+        /// [`RunnerError`] of the first partition that was given up, once `shutdown` completes or no other is left.
+        /// One that was given up is tried anew when it is assigned anew.
+        ///
+        /// # Cancel safety
+        ///
+        /// As [`run`](Self::run).
+        pub async fn run_assigned(
+            &self,
+            group: &impl $crate::bus::Assigned,
+            shutdown: impl Future<Output = ()> + Send,
+        ) -> Result<(), RunnerError> {
+            let shutdown = futures_util::FutureExt::shared(shutdown);
+            $crate::follow::drive_assigned(self, group, shutdown).await
+        }
+    };
+}
+
+pub(crate) use {run_assigned_methods, run_methods};
+
 /// Follows all partitions at once; the first error, once all have ended.
 pub(crate) async fn drive_all<F, S>(
     follower: &F,
@@ -223,13 +335,102 @@ where
     F: Follower,
     S: Future<Output = ()> + Send,
 {
-    let partitions = Partition::all(follower.log().partitions());
+    let partitions = Partition::all(follower.source().partition_count());
     let all = partitions.map(|partition| drive(follower, partition, shutdown.clone(), until));
     join_all(all).await.into_iter().collect()
 }
 
+/// Follows the partitions that `group` assigns.
+pub(crate) async fn drive_assigned<F, A, S>(
+    follower: &F,
+    group: &A,
+    shutdown: Shared<S>,
+) -> Result<(), RunnerError>
+where
+    F: Follower,
+    A: Assigned,
+    S: Future<Output = ()> + Send,
+{
+    let mut assignment = Assignment::default();
+    // A partition is here from its start until its drive has ended, so that none is driven twice at once.
+    let mut running = BTreeMap::<Partition, (u64, Option<oneshot::Sender<()>>)>::new();
+    let mut given_up = BTreeSet::<(Partition, u64)>::new();
+    let mut first_error = None;
+    let mut drives = FuturesUnordered::new();
+    loop {
+        for (partition, (term, stop)) in &mut running {
+            if assignment.partitions.get(partition) != Some(term) {
+                // Dropping the sender is the signal.
+                *stop = None;
+            }
+        }
+        for (&partition, &term) in &assignment.partitions {
+            if running.contains_key(&partition) || given_up.contains(&(partition, term)) {
+                continue;
+            }
+            let (stop, stopped) = oneshot::channel();
+            running.insert(partition, (term, Some(stop)));
+            let ends = select(shutdown.clone(), stopped).map(drop).shared();
+            drives.push(async move {
+                let ended = drive(follower, partition, ends, Until::Shutdown).await;
+                (partition, ended)
+            });
+        }
+        if drives.is_empty()
+            && let Some(error) = first_error
+        {
+            return Err(error);
+        }
+        let ended = async {
+            match drives.next().await {
+                Some(ended) => ended,
+                None => std::future::pending().await,
+            }
+        };
+        let changed = pin!(group.changed(assignment.number));
+        match or_shutdown(&shutdown, select(pin!(ended), changed)).await {
+            None => break,
+            Some(Either::Left(((partition, ended), _))) => {
+                let term = running.remove(&partition).map(|(term, _)| term);
+                if let Err(error) = ended {
+                    given_up.extend(term.map(|term| (partition, term)));
+                    first_error.get_or_insert(error);
+                }
+            }
+            Some(Either::Right((changed, _))) => assignment = changed,
+        }
+    }
+    while let Some((_, ended)) = drives.next().await {
+        if let Err(error) = ended {
+            first_error.get_or_insert(error);
+        }
+    }
+    first_error.map_or(Ok(()), Err)
+}
+
 /// Follows one partition.
 pub(crate) async fn drive<F, S>(
+    follower: &F,
+    partition: Partition,
+    shutdown: Shared<S>,
+    until: Until,
+) -> Result<(), RunnerError>
+where
+    F: Follower,
+    S: Future<Output = ()> + Send,
+{
+    let ended = follow(follower, partition, shutdown, until).await;
+    match &ended {
+        Ok(()) => follower.end(partition).await,
+        Err(error) => {
+            tracing::error!(runner = follower.name(), %partition, error = chain(error), "stopped");
+            follower.progress().stop(partition);
+        }
+    }
+    ended
+}
+
+async fn follow<F, S>(
     follower: &F,
     partition: Partition,
     shutdown: Shared<S>,
@@ -253,24 +454,25 @@ where
                 failures = 0;
                 continue;
             }
-            Ok(Step::AtEnd(_)) if until == Until::EndOfLog => return Ok(()),
+            Ok(Step::AtEnd(_) | Step::Standby(_)) if until == Until::EndOfLog => return Ok(()),
+            Ok(Step::Standby(pause)) => {
+                failures = 0;
+                or_shutdown(&shutdown, follower.timer().sleep(pause)).await;
+                continue;
+            }
             Ok(Step::AtEnd(after)) => {
                 failures = 0;
                 let waited = or_shutdown(&shutdown, wait_or_wake(follower, partition, after)).await;
                 match waited {
                     None => return Ok(()),
                     Some(Ok(())) => continue,
-                    Some(Err(source)) => Trouble::read(partition, source),
+                    Some(Err(source)) => Trouble::source(partition, source),
                 }
             }
             Err(trouble) => trouble,
         };
         match trouble {
-            Trouble::Fatal(error) => {
-                tracing::error!(runner = follower.name(), %partition, error = chain(&error), "stopped");
-                follower.progress().stop(partition);
-                return Err(error);
-            }
+            Trouble::Fatal(error) => return Err(error),
             Trouble::Away(source) => {
                 failures = failures.saturating_add(1);
                 follower.progress().retried();
@@ -281,12 +483,7 @@ where
                     tracing::debug!(runner = follower.name(), %partition, error, failures, "waiting");
                 }
                 let pause = follower.backoff().pause(failures);
-                if or_shutdown(&shutdown, follower.timer().sleep(pause))
-                    .await
-                    .is_none()
-                {
-                    return Ok(());
-                }
+                or_shutdown(&shutdown, follower.timer().sleep(pause)).await;
             }
         }
     }
@@ -297,14 +494,24 @@ async fn wait_or_wake<F: Follower>(
     follower: &F,
     partition: Partition,
     after: Position,
-) -> Result<(), ReadError> {
-    let more = follower.log().wait_past(partition, after);
-    match follower.wake(partition) {
-        None => more.await,
-        Some(wake) => match select(pin!(wake.notified()), pin!(more)).await {
-            Either::Left(_) => Ok(()),
-            Either::Right((more, _)) => more,
-        },
+) -> Result<(), SourceError> {
+    let woken = async {
+        match follower.wake(partition) {
+            Some(wake) => wake.notified().await,
+            None => std::future::pending().await,
+        }
+    };
+    let tired = async {
+        match follower.patience() {
+            Some(patience) => follower.timer().sleep(patience).await,
+            None => std::future::pending().await,
+        }
+    };
+    let more = follower.source().await_more(partition, after);
+    let (woken, tired, more) = (pin!(woken), pin!(tired), pin!(more));
+    match select(select(woken, tired), more).await {
+        Either::Left(_) => Ok(()),
+        Either::Right((more, _)) => more,
     }
 }
 

@@ -143,8 +143,9 @@ mod version;
 pub use aggregate::{Aggregate, Decide, Decided, Outcome, Snapshotted};
 pub use behaviour::{ConflictRetry, Idempotency, Invalid, Tracing, Validate, Validation};
 pub use bus::{
-    Accept, BusError, BusRecord, ConsumeEvents, MemoryBus, MemoryRelayMarks, PublishEvents, Relay,
-    RelayMark, RelayMarks, RelayMarksError, Sequencer,
+    Accept, Assigned, Assignment, BusError, BusRecord, BusSource, ConsumeEvents, MemoryBus,
+    MemoryConsumer, MemoryRelayMarks, NoLog, PublishEvents, Relay, RelayMark, RelayMarks,
+    RelayMarksError, RelayOptions, Sequencer,
 };
 pub use codec::{Codec, DecodeError, EncodeError, Encoding, EventType};
 pub use envelope::{
@@ -157,9 +158,9 @@ pub use follow::{Backoff, RunnerError, RunnerOptions};
 pub use handler::{Behaviour, Handler};
 pub use ledger::{Claimed, Ledger, LedgerError, Reservations, ReservedValue, Settlement};
 pub use log::{
-    AppendError, AppendToLog, Appended, Commit, CommitHeader, EventData, EventId, EventLog,
-    InvalidCommit, ReadError, ReadLog, RecordedCommit, RecordedEvent, Subscribe, Subscription,
-    TailLog,
+    AppendError, AppendToLog, Appended, Commit, CommitHeader, CommitSource, EventData, EventId,
+    EventLog, InvalidCommit, ReadError, ReadLog, RecordedCommit, RecordedEvent, SourceError,
+    Subscribe, Subscription, TailLog,
 };
 pub use mediator::{
     Dispatcher, Layered, Mediator, Published, Publisher, RegistrationErrors, Registry, Stack,

@@ -17,15 +17,12 @@
 
 use std::collections::BTreeMap;
 
-use futures_util::FutureExt;
 use tokio::sync::Mutex;
 
 use crate::BoxError;
 use crate::envelope::{Actor, CommandId, Envelope, Identity};
-use crate::follow::{
-    self, Backoff, Follower, RunnerError, RunnerOptions, Step, Trouble, Until, chain,
-};
-use crate::log::{CommitHeader, EventId, ReadLog, RecordedCommit, RecordedEvent, TailLog};
+use crate::follow::{self, Backoff, Follower, RunnerError, RunnerOptions, Step, Trouble, chain};
+use crate::log::{CommitHeader, CommitSource, EventId, RecordedCommit, RecordedEvent};
 use crate::message::DispatchError;
 use crate::position::{Partition, Position};
 use crate::projection::{CheckpointStore, Progress};
@@ -128,10 +125,10 @@ pub enum WhenGivenUp {
     Skip,
 }
 
-/// Drives a reactor along a log: one future per partition, or one for all.
+/// Drives a reactor along a log or a [`BusSource`](crate::BusSource): one future per partition, or one for all.
 #[derive(Debug)]
-pub struct ReactorRunner<L, K, R, T> {
-    log: L,
+pub struct ReactorRunner<S, K, R, T> {
+    source: S,
     checkpoints: K,
     reactor: R,
     timer: T,
@@ -150,19 +147,19 @@ struct Lane {
     failing: BTreeMap<EventId, u32>,
 }
 
-impl<L, K, R, T> ReactorRunner<L, K, R, T>
+impl<S, K, R, T> ReactorRunner<S, K, R, T>
 where
-    L: ReadLog + TailLog,
+    S: CommitSource,
     K: CheckpointStore,
     R: Reactor,
     T: Timer,
 {
-    /// A runner of `reactor` along `log`, which keeps its place in `checkpoints`.
+    /// A runner of `reactor` along `source`, which keeps its place in `checkpoints`.
     #[must_use]
-    pub fn new(log: L, checkpoints: K, reactor: R, timer: T, options: RunnerOptions) -> Self {
-        let partitions = log.partitions();
+    pub fn new(source: S, checkpoints: K, reactor: R, timer: T, options: RunnerOptions) -> Self {
+        let partitions = source.partition_count();
         Self {
-            log,
+            source,
             checkpoints,
             reactor,
             timer,
@@ -186,50 +183,8 @@ where
         &self.reactor
     }
 
-    /// How far it has come.
-    #[must_use]
-    pub fn progress(&self) -> Progress {
-        self.progress.clone()
-    }
-
-    /// Follows all partitions until `shutdown` completes.
-    ///
-    /// # Errors
-    ///
-    /// [`RunnerError`] of the first partition that stopped, once all have ended. One that stopped does not
-    /// hold the others back: watch [`Progress::is_stopped`].
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future is a crash: reactions may be repeated. `shutdown` lets the running slice end first.
-    pub async fn run(&self, shutdown: impl Future<Output = ()> + Send) -> Result<(), RunnerError> {
-        follow::drive_all(self, shutdown.shared(), Until::Shutdown).await
-    }
-
-    /// Follows one partition until `shutdown` completes; otherwise as [`run`](Self::run).
-    ///
-    /// # Errors
-    ///
-    /// [`RunnerError`]: the partition stopped.
-    pub async fn run_partition(
-        &self,
-        partition: Partition,
-        shutdown: impl Future<Output = ()> + Send,
-    ) -> Result<(), RunnerError> {
-        follow::drive(self, partition, shutdown.shared(), Until::Shutdown).await
-    }
-
-    /// Follows all partitions up to the log's present end, or until `shutdown` completes.
-    ///
-    /// # Errors
-    ///
-    /// As [`run`](Self::run).
-    pub async fn catch_up(
-        &self,
-        shutdown: impl Future<Output = ()> + Send,
-    ) -> Result<(), RunnerError> {
-        follow::drive_all(self, shutdown.shared(), Until::EndOfLog).await
-    }
+    follow::run_methods!();
+    follow::run_assigned_methods!();
 
     /// Reacts to the events of `commit`; how many there were.
     async fn react_to(&self, lane: &mut Lane, commit: &RecordedCommit) -> Result<usize, Trouble> {
@@ -277,22 +232,22 @@ where
     }
 }
 
-impl<L, K, R, T> Follower for ReactorRunner<L, K, R, T>
+impl<S, K, R, T> Follower for ReactorRunner<S, K, R, T>
 where
-    L: ReadLog + TailLog,
+    S: CommitSource,
     K: CheckpointStore,
     R: Reactor,
     T: Timer,
 {
-    type Log = L;
+    type Source = S;
     type Timer = T;
 
     fn name(&self) -> &str {
         self.reactor.name()
     }
 
-    fn log(&self) -> &L {
-        &self.log
+    fn source(&self) -> &S {
+        &self.source
     }
 
     fn timer(&self) -> &T {
@@ -316,11 +271,11 @@ where
 
     async fn step(&self, partition: Partition) -> Result<Step, Trouble> {
         let Some(lane) = self.lanes.get(usize::from(partition.index())) else {
-            return Err(follow::no_such_partition(&self.log, partition));
+            return Err(follow::no_such_partition(&self.source, partition));
         };
         let mut lane = lane.lock().await;
         let from = follow::load(&self.checkpoints, self, partition, lane.position.take()).await?;
-        let slice = follow::read(&self.log, partition, from, self.options.max_events).await?;
+        let slice = follow::read(&self.source, partition, from, self.options.max_events).await?;
         let (mut to, mut reacted) = (from, 0);
         let mut trouble = None;
         for commit in &slice {

@@ -1,4 +1,4 @@
-//! Tests of what keeps its place in a checkpoint store: the reactor runner and the relay.
+//! Tests of the reactor runner.
 
 use std::collections::BTreeMap;
 use std::future::pending;
@@ -177,48 +177,4 @@ async fn a_repeated_reaction_has_the_same_envelope() {
         assert_eq!(envelope.correlation_id, uuid::Uuid::from_u128(1));
     }
     assert_eq!(envelopes[0], envelopes[1]);
-}
-
-/// Refuses every other slice after it took it.
-#[derive(Default)]
-struct Losing(MemoryBus, AtomicU32);
-
-impl PublishEvents for &Losing {
-    async fn publish(
-        &self,
-        partition: Partition,
-        slice: &[RecordedCommit],
-    ) -> Result<(), BusError> {
-        self.0.publish(partition, slice).await?;
-        if self.1.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
-            return Err(BusError {
-                source: "lost".into(),
-            });
-        }
-        Ok(())
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_relay_repeats_and_a_consumer_takes_each_event_once() {
-    let (places, bus) = (Places::default(), Losing::default());
-    let options = RunnerOptions {
-        max_events: 2,
-        ..RunnerOptions::default()
-    };
-    let relay = Relay::new("relay", log(), &places, &bus, Paused, options);
-    relay.catch_up(pending()).await.unwrap();
-    let records = bus.0.next(Partition::new(0), 0, 100).await.unwrap();
-    assert_eq!(records.len(), 12);
-    let mut sequencer = Sequencer::after(Position::START);
-    let taken = records.iter().filter(|record| {
-        let accept = sequencer.accept(record.id.at.position, record.id.index, record.count);
-        assert_ne!(accept, Accept::Hole);
-        accept == Accept::Take
-    });
-    let taken: Vec<_> = taken.map(|record| record.id.to_string()).collect();
-    assert_eq!(
-        taken,
-        ["0-1-0", "0-1-1", "0-1-2", "0-2-0", "0-2-1", "0-3-0"]
-    );
 }

@@ -71,3 +71,16 @@ impl<T: Random + ?Sized> Random for std::sync::Arc<T> {
         (**self).next_u64()
     }
 }
+
+/// A clock and a timer passed as one.
+impl<C: Clock, T: Timer> Clock for (C, T) {
+    fn now(&self) -> Timestamp {
+        self.0.now()
+    }
+}
+
+impl<C: Clock, T: Timer> Timer for (C, T) {
+    fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send {
+        self.1.sleep(duration)
+    }
+}

@@ -52,6 +52,12 @@ impl Sequencer {
         Position::new(self.position.get().saturating_sub(1))
     }
 
+    /// The (position, index) that is taken next.
+    #[must_use]
+    pub const fn next(&self) -> (Position, u32) {
+        (self.position, self.index)
+    }
+
     /// Judges event `index` (from 0) of the `count` events of the commit at `position`.
     ///
     /// On [`Accept::Take`] the next one is expected from now on. One whose `index` is not below its `count` is

@@ -10,11 +10,13 @@
 mod append;
 mod commit;
 mod read;
+mod source;
 mod subscribe;
 
 pub use append::{AppendError, AppendToLog, Appended, InvalidCommit};
 pub use commit::{Commit, CommitHeader, EventData, EventId, RecordedCommit, RecordedEvent};
 pub use read::{ReadError, ReadLog, TailLog};
+pub use source::{CommitSource, SourceError};
 pub use subscribe::{Subscribe, Subscription};
 
 /// A whole event log: append, read, follow.

@@ -1,4 +1,4 @@
-//! Drives a projection along the log.
+//! Drives a projection along the log, or along a bus.
 //!
 //! Invariants:
 //!
@@ -23,14 +23,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use futures_util::FutureExt;
 use tokio::sync::{Mutex, Notify};
 
 use crate::BoxError;
-use crate::follow::{
-    self, Backoff, Follower, RunnerError, RunnerOptions, Step, Trouble, Until, chain,
-};
-use crate::log::{ReadLog, RecordedCommit, TailLog};
+use crate::follow::{self, Backoff, Follower, RunnerError, RunnerOptions, Step, Trouble, chain};
+use crate::log::{CommitSource, RecordedCommit};
 use crate::position::Partition;
 use crate::projection::{
     ApplyError, Batch, Checkpoint, EventRef, ParkedStreams, Progress, Projection,
@@ -38,10 +35,12 @@ use crate::projection::{
 use crate::stream::StreamName;
 use crate::time::Timer;
 
-/// Drives a projection along a log: one future per partition, or one for all.
+/// Drives a projection along a log or a [`BusSource`](crate::BusSource): one future per partition, or one for all.
+///
+/// Running first tries to release what is parked.
 #[derive(Debug)]
-pub struct ProjectionRunner<L, P, T> {
-    log: L,
+pub struct ProjectionRunner<S, P, T> {
+    source: S,
     projection: P,
     timer: T,
     options: RunnerOptions,
@@ -75,18 +74,18 @@ pub struct Released {
     pub refused: Vec<(StreamName, String)>,
 }
 
-impl<L, P, T> ProjectionRunner<L, P, T>
+impl<S, P, T> ProjectionRunner<S, P, T>
 where
-    L: ReadLog + TailLog,
+    S: CommitSource,
     P: Projection + ParkedStreams,
     T: Timer,
 {
-    /// A runner of `projection` along `log`.
+    /// A runner of `projection` along `source`.
     #[must_use]
-    pub fn new(log: L, projection: P, timer: T, options: RunnerOptions) -> Self {
-        let partitions = log.partitions();
+    pub fn new(source: S, projection: P, timer: T, options: RunnerOptions) -> Self {
+        let partitions = source.partition_count();
         Self {
-            log,
+            source,
             projection,
             timer,
             options,
@@ -101,50 +100,8 @@ where
         &self.projection
     }
 
-    /// How far it has come.
-    #[must_use]
-    pub fn progress(&self) -> Progress {
-        self.progress.clone()
-    }
-
-    /// Follows all partitions until `shutdown` completes; first tries to release what is parked.
-    ///
-    /// # Errors
-    ///
-    /// [`RunnerError`] of the first partition that was given up, once all have ended. One that was given up does not
-    /// hold the others back: watch [`Progress::is_stopped`].
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future is a crash: nothing is lost or done twice. `shutdown` lets the running write end first.
-    pub async fn run(&self, shutdown: impl Future<Output = ()> + Send) -> Result<(), RunnerError> {
-        follow::drive_all(self, shutdown.shared(), Until::Shutdown).await
-    }
-
-    /// Follows one partition until `shutdown` completes; otherwise as [`run`](Self::run).
-    ///
-    /// # Errors
-    ///
-    /// [`RunnerError`]: the partition was given up.
-    pub async fn run_partition(
-        &self,
-        partition: Partition,
-        shutdown: impl Future<Output = ()> + Send,
-    ) -> Result<(), RunnerError> {
-        follow::drive(self, partition, shutdown.shared(), Until::Shutdown).await
-    }
-
-    /// Follows all partitions up to the log's present end, or until `shutdown` completes.
-    ///
-    /// # Errors
-    ///
-    /// As [`run`](Self::run).
-    pub async fn catch_up(
-        &self,
-        shutdown: impl Future<Output = ()> + Send,
-    ) -> Result<(), RunnerError> {
-        follow::drive_all(self, shutdown.shared(), Until::EndOfLog).await
-    }
+    follow::run_methods!();
+    follow::run_assigned_methods!();
 
     /// Tells a running runner that the checkpoint was moved by somebody else, as by a rebuild.
     pub fn reload(&self) {
@@ -307,21 +264,21 @@ impl Sorted {
     }
 }
 
-impl<L, P, T> Follower for ProjectionRunner<L, P, T>
+impl<S, P, T> Follower for ProjectionRunner<S, P, T>
 where
-    L: ReadLog + TailLog,
+    S: CommitSource,
     P: Projection + ParkedStreams,
     T: Timer,
 {
-    type Log = L;
+    type Source = S;
     type Timer = T;
 
     fn name(&self) -> &str {
         self.projection.name()
     }
 
-    fn log(&self) -> &L {
-        &self.log
+    fn source(&self) -> &S {
+        &self.source
     }
 
     fn timer(&self) -> &T {
@@ -347,7 +304,7 @@ where
 
     async fn step(&self, partition: Partition) -> Result<Step, Trouble> {
         let Some(lane) = self.lane(partition) else {
-            return Err(follow::no_such_partition(&self.log, partition));
+            return Err(follow::no_such_partition(&self.source, partition));
         };
         let mut slot = lane.known.lock().await;
         // Taken out, so that it is forgotten wherever this ends early.
@@ -358,7 +315,7 @@ where
             None => self.load(partition).await.map_err(away)?,
         };
         let after = known.checkpoint.position;
-        let slice = follow::read(&self.log, partition, after, self.options.max_events).await?;
+        let slice = follow::read(&self.source, partition, after, self.options.max_events).await?;
         if slice.is_empty() {
             *slot = Some(known);
             return Ok(Step::AtEnd(after));

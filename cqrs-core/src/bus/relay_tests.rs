@@ -1,0 +1,404 @@
+//! Tests of relays that share partitions.
+
+use std::future::pending;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use futures_util::future::join;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::projection::tests::{Pages, Paused};
+use crate::*;
+
+const FIRST: Partition = Partition::new(0);
+
+/// The paused time of the test's runtime, as a clock too.
+#[derive(Clone, Copy)]
+struct Time(Instant);
+
+impl Time {
+    fn new() -> Self {
+        Self(Instant::now())
+    }
+}
+
+impl Clock for Time {
+    fn now(&self) -> Timestamp {
+        let since = self.0.elapsed().as_millis();
+        Timestamp::from_millis(1_700_000_000_000 + i64::try_from(since).unwrap())
+    }
+}
+
+impl Timer for Time {
+    fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send {
+        Paused.sleep(duration)
+    }
+}
+
+fn log() -> Pages {
+    let log = Pages::default();
+    log.append("a-1", &[("noted", "1"), ("other", "2"), ("noted", "3")]);
+    log.append("a-2", &[("noted", "4"), ("noted", "5")]);
+    log.append("a-1", &[("noted", "6")]);
+    log
+}
+
+const ALL: [&str; 6] = ["0-1-0", "0-1-1", "0-1-2", "0-2-0", "0-2-1", "0-3-0"];
+
+/// What a consumer takes that follows the rule; it never meets a hole.
+fn taken(bus: &MemoryBus, partition: Partition) -> Vec<String> {
+    let mut sequencer = Sequencer::after(Position::START);
+    let records = bus.records(partition);
+    let taken = records.iter().filter(|record| {
+        let accept = sequencer.accept(record.id.at.position, record.id.index, record.count);
+        assert_ne!(accept, Accept::Hole, "{}", record.id);
+        accept == Accept::Take
+    });
+    taken.map(|record| record.id.to_string()).collect()
+}
+
+fn options(max_events: usize) -> RelayOptions {
+    RelayOptions {
+        max_events,
+        ..RelayOptions::default()
+    }
+}
+
+/// Refuses every other slice after it took it.
+#[derive(Default)]
+struct Losing(MemoryBus, AtomicU32);
+
+impl PublishEvents for &Losing {
+    async fn publish(
+        &self,
+        partition: Partition,
+        slice: &[RecordedCommit],
+    ) -> Result<u64, BusError> {
+        let end = self.0.publish(partition, slice).await?;
+        if self.1.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
+            return Err(BusError {
+                source: "lost".into(),
+            });
+        }
+        Ok(end)
+    }
+
+    async fn end(&self, partition: Partition) -> Result<u64, BusError> {
+        self.0.end(partition).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_relay_repeats_and_a_consumer_takes_each_event_once() {
+    let (marks, bus) = (Arc::new(MemoryRelayMarks::new()), Losing::default());
+    let relay = Relay::new(
+        "relay",
+        "a",
+        log(),
+        Arc::clone(&marks),
+        &bus,
+        Time::new(),
+        options(2),
+    );
+    relay.catch_up(pending()).await.unwrap();
+    assert_eq!(bus.0.records(FIRST).len(), 12);
+    assert_eq!(taken(&bus.0, FIRST), ALL);
+    let book = marks.book("relay", FIRST);
+    assert_eq!(
+        book.last().map(|m| (m.position.get(), m.offset)),
+        Some((3, 12))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn marks_whose_inserts_are_lost_or_unknown_cost_repeats_only() {
+    use crate::testing::{Faults, Faulty};
+    for seed in 0..50 {
+        let marks = Faulty::new(MemoryRelayMarks::new(), Faults::seeded(seed, 60));
+        let bus = MemoryBus::new();
+        let time = Time::new();
+        let relay = Relay::new("relay", "a", log(), marks, bus.clone(), time, options(1));
+        relay.catch_up(pending()).await.unwrap();
+        assert_eq!(taken(&bus, FIRST), ALL, "seed {seed}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_owner_is_followed_when_its_lease_is_over() {
+    let (marks, bus, time) = (
+        Arc::new(MemoryRelayMarks::new()),
+        MemoryBus::new(),
+        Time::new(),
+    );
+    let log = log();
+    let relay = |owner: &str| {
+        let marks = Arc::clone(&marks);
+        Relay::new(
+            "relay",
+            owner,
+            log.clone(),
+            marks,
+            bus.clone(),
+            time,
+            options(2),
+        )
+    };
+    let dead = relay("dead");
+    // Dropped in the middle of its run: a crash.
+    let crash = tokio::time::timeout(Duration::from_millis(1), dead.run(pending())).await;
+    assert!(crash.is_err());
+    log.append("a-3", &[("noted", "7")]);
+    let heir = relay("heir");
+    let started = Instant::now();
+    let published = heir.progress();
+    let at = LogPosition::new(FIRST, Position::new(4));
+    let done = async { published.reached(at).await };
+    heir.run(done).await.unwrap();
+    let waited = started.elapsed();
+    assert!(waited > Duration::from_secs(9), "{waited:?}");
+    assert!(waited < Duration::from_secs(11), "{waited:?}");
+    assert_eq!(
+        bus.records(FIRST).len(),
+        7,
+        "it went on where the mark stood"
+    );
+    let owners: Vec<_> = marks
+        .book("relay", FIRST)
+        .into_iter()
+        .map(|m| m.owner)
+        .collect();
+    assert_eq!(owners.iter().filter(|owner| *owner == "heir").count(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_orderly_end_is_followed_at_once_and_a_lease_is_renewed_until_then() {
+    let (marks, bus, time) = (
+        Arc::new(MemoryRelayMarks::new()),
+        MemoryBus::new(),
+        Time::new(),
+    );
+    let log = log();
+    let relay = |owner: &str| {
+        let marks = Arc::clone(&marks);
+        Relay::new(
+            "relay",
+            owner,
+            log.clone(),
+            marks,
+            bus.clone(),
+            time,
+            options(9),
+        )
+    };
+    let (first, second) = (relay("first"), relay("second"));
+    let stop = async {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert!(first.owns(FIRST) && !second.owns(FIRST));
+    };
+    let took_over = async {
+        tokio::time::sleep(Duration::from_secs(65)).await;
+        assert!(second.owns(FIRST) && !first.owns(FIRST));
+    };
+    let (first_ended, second_ended) = join(first.run(stop), second.run(took_over)).await;
+    first_ended.unwrap();
+    second_ended.unwrap();
+    assert_eq!(bus.records(FIRST).len(), 6, "nothing was published twice");
+}
+
+/// A log of four partitions, all alike.
+fn wide() -> MemoryStore {
+    MemoryStore::new(4)
+}
+
+async fn fill(log: &MemoryStore, from: u64, to: u64) {
+    for n in from..to {
+        let stream = StreamName::new("s", &n).unwrap();
+        let id = CommandId::new(uuid::Uuid::from_u128(u128::from(n) + 1));
+        let envelope = Envelope::new(id, Actor::parse("ada").unwrap(), Timestamp::default());
+        let event = EventData {
+            event_type: EventType::new("noted", 1),
+            encoding: Encoding::Json,
+            payload: "{}".into(),
+        };
+        let commit = Commit {
+            stream,
+            expected: ExpectedVersion::NoStream,
+            header: CommitHeader::from(&envelope),
+            events: vec![event; 2],
+            reservations: Reservations::none(),
+        };
+        log.append(commit).await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_relay_that_joins_gets_its_share_and_nothing_is_lost_by_the_change() {
+    let (marks, bus, time) = (
+        Arc::new(MemoryRelayMarks::new()),
+        MemoryBus::new(),
+        Time::new(),
+    );
+    let log = wide();
+    fill(&log, 0, 40).await;
+    let relay = |owner: &str| {
+        let marks = Arc::clone(&marks);
+        Relay::new(
+            "relay",
+            owner,
+            log.clone(),
+            marks,
+            bus.clone(),
+            time,
+            options(3),
+        )
+    };
+    let (first, second, third) = (relay("first"), relay("second"), relay("third"));
+    let counts =
+        || [&first, &second, &third].map(|r| Partition::all(4).filter(|&p| r.owns(p)).count());
+    let over = Notify::new();
+    let later = |relay, seconds| {
+        let over = &over;
+        async move {
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+            Relay::run(relay, over.notified()).await.unwrap();
+        }
+    };
+    let script = async {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert_eq!(counts(), [4, 0, 0]);
+        for round in 1..=30 {
+            fill(&log, round * 40, round * 40 + 40).await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        assert_eq!(counts(), [2, 2, 0]);
+        tokio::time::sleep(Duration::from_secs(40)).await;
+        let mut shares = counts();
+        shares.sort_unstable();
+        assert_eq!(shares, [1, 1, 2]);
+        over.notify_waiters();
+    };
+    let relays = join(join(later(&first, 0), later(&second, 6)), later(&third, 40));
+    join(relays, script).await;
+    let mut all = 0;
+    for partition in Partition::all(4) {
+        let head = log.head(partition).await.unwrap();
+        let taken = taken(&bus, partition);
+        assert_eq!(taken.len() as u64, 2 * head.get());
+        all += taken.len();
+    }
+    assert_eq!(all, 31 * 80);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_owners_at_once_cost_repeats_and_the_slower_stops() {
+    let (marks, bus, time) = (
+        Arc::new(MemoryRelayMarks::new()),
+        MemoryBus::new(),
+        Time::new(),
+    );
+    let log = log();
+    /// Publishes, but answers only when it is let go on.
+    struct Slow(MemoryBus, Notify);
+    impl PublishEvents for &Slow {
+        async fn publish(
+            &self,
+            partition: Partition,
+            slice: &[RecordedCommit],
+        ) -> Result<u64, BusError> {
+            let end = self.0.publish(partition, slice).await?;
+            self.1.notified().await;
+            Ok(end)
+        }
+        async fn end(&self, partition: Partition) -> Result<u64, BusError> {
+            self.0.end(partition).await
+        }
+    }
+    let slow_bus = Slow(bus.clone(), Notify::new());
+    let slow = Relay::new(
+        "relay",
+        "slow",
+        log.clone(),
+        Arc::clone(&marks),
+        &slow_bus,
+        time,
+        options(3),
+    );
+    let fast = Relay::new(
+        "relay",
+        "fast",
+        log.clone(),
+        Arc::clone(&marks),
+        bus.clone(),
+        time,
+        options(3),
+    );
+    let stop = Notify::new();
+    let script = async {
+        // Long past the slow one's lease.
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        assert!(fast.owns(FIRST));
+        slow_bus.1.notify_one();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(!slow.owns(FIRST), "it has lost its next mark");
+        log.append("a-1", &[("noted", "7")]);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        stop.notify_waiters();
+    };
+    let late = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        fast.run(stop.notified()).await.unwrap();
+    };
+    let (ended, ..) = join(slow.run(stop.notified()), join(late, script)).await;
+    ended.unwrap();
+    assert_eq!(taken(&bus, FIRST).len(), 7);
+    assert_eq!(
+        bus.records(FIRST).len(),
+        10,
+        "only the slice in doubt came twice"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_that_lost_records_is_filled_again_from_the_first_position() {
+    let (marks, bus, time) = (
+        Arc::new(MemoryRelayMarks::new()),
+        MemoryBus::new(),
+        Time::new(),
+    );
+    let log = log();
+    let relay = |owner: &str| {
+        let marks = Arc::clone(&marks);
+        Relay::new(
+            "relay",
+            owner,
+            log.clone(),
+            marks,
+            bus.clone(),
+            time,
+            options(9),
+        )
+    };
+    relay("a").catch_up(pending()).await.unwrap();
+    assert_eq!(taken(&bus, FIRST), ALL);
+    bus.truncate(FIRST, 0);
+    // Found out at the take-over.
+    relay("b").catch_up(pending()).await.unwrap();
+    assert_eq!(taken(&bus, FIRST), ALL);
+    // Found out by the offset of the next slice.
+    let running = relay("c");
+    let script = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        bus.truncate(FIRST, 2);
+        log.append("a-9", &[("noted", "7")]);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    };
+    running.run(script).await.unwrap();
+    let records = bus.records(FIRST);
+    let ids: Vec<_> = records.iter().map(|r| r.id.to_string()).collect();
+    let mut due = vec!["0-1-0", "0-1-1", "0-4-0"];
+    due.extend(ALL);
+    due.push("0-4-0");
+    assert_eq!(ids, due);
+}
