@@ -116,6 +116,7 @@ mod aggregate;
 mod behaviour;
 mod bus;
 mod codec;
+mod coordinator;
 mod envelope;
 mod event;
 mod execute;
@@ -148,6 +149,10 @@ pub use bus::{
     RelayMarksError, RelayOptions, Sequencer,
 };
 pub use codec::{Codec, DecodeError, EncodeError, Encoding, EventType};
+pub use coordinator::{
+    Advance, CommandClaims, Entered, Entry, Footing, Holder, Intended, Intent, IntentError,
+    IntentStore, Intents, Known, KnownState, Landed, Lease, LedgerFold, OpenIntent, Stored,
+};
 pub use envelope::{
     Actor, CommandId, Envelope, Identity, InvalidActor, LandedMark, Mark, ReplayMark, RequestHash,
     TraceContext,
@@ -166,7 +171,7 @@ pub use mediator::{
     Dispatcher, Layered, Mediator, Published, Publisher, RegistrationErrors, Registry, Stack,
     Subscriber, SubscriberFailure, Unheard,
 };
-pub use memory::{MemoryClaim, MemoryStore};
+pub use memory::{IntentsBackup, MemoryClaim, MemoryIntents, MemoryStore};
 pub use message::{Command, DispatchError, DispatchResult, Message, Query};
 pub use position::{InvalidLogPosition, LogPosition, Partition, Position};
 pub use projection::{

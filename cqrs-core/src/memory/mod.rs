@@ -1,5 +1,6 @@
 //! A store in memory: log, ledger, snapshots and checkpoints; the reference for what each promises.
 
+mod intents;
 mod ledger;
 mod log;
 #[cfg(test)]
@@ -21,6 +22,7 @@ use crate::snapshot::{Snapshot, SnapshotError, SnapshotStore};
 use crate::stream::StreamName;
 use crate::version::Version;
 
+pub use intents::{IntentsBackup, MemoryIntents};
 pub use ledger::MemoryClaim;
 
 type Map<K, V> = HashMap<K, V, FixedState>;

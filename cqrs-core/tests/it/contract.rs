@@ -58,3 +58,13 @@ impl NotebookStore for InMemory {
         self.projection.read(Vec::clone)
     }
 }
+
+mod intents {
+    use std::sync::Arc;
+
+    use cqrs_core::testing::ManualClock;
+
+    cqrs_core::intent_store_contract!(cqrs_core::MemoryIntents::new(Arc::new(
+        ManualClock::default()
+    )));
+}

@@ -8,6 +8,7 @@
 )]
 
 pub mod checkpoint;
+pub mod intents;
 pub mod ledger;
 pub mod log;
 mod notebook;
@@ -17,6 +18,7 @@ pub mod relay_marks;
 pub mod reservations;
 pub mod snapshot;
 
+pub use intents::{claims, fold, values};
 pub use notebook::{Illegible, Note, Notebook, NotebookStore};
 
 use bytes::Bytes;
@@ -111,6 +113,50 @@ macro_rules! ledger_contract {
             a_released_value_is_free
             a_value_given_up_and_taken_again_stays_with_its_stream
             nobody_releases_what_another_owns
+        );
+    };
+}
+
+/// Runs the suites of [`IntentStore`](crate::IntentStore).
+///
+/// `intent_store_contract!(open().await)`, where the expression gives an empty store without checkpoint rows.
+#[macro_export]
+macro_rules! intent_store_contract {
+    ($open:expr) => { $crate::intent_store_contract!(@ $open, []); };
+    ($open:expr, ignore = $why:literal) => { $crate::intent_store_contract!(@ $open, [#[ignore = $why]]); };
+    (@ $open:expr, $ignore:tt) => {
+        $crate::contract_tests!(claims, $open, $ignore,
+            grants_a_new_command_once
+            grants_one_of_those_who_claim_at_once
+            grants_nothing_without_its_footing
+            takes_over_what_nobody_holds
+            one_of_many_takes_over
+            renews_what_is_held
+            stores_the_first_answer
+            answers_what_nobody_claimed
+            a_held_row_that_is_gone_is_a_loss
+            lets_go
+        );
+        $crate::contract_tests!(values, $open, $ignore,
+            opens_an_intent_that_nobody_claimed
+            opens_an_intent_for_the_attempt_that_holds_the_claim
+            an_open_intent_stands_in_the_way
+            a_confirmed_value_is_taken
+            a_dropped_intent_frees_its_values
+            finds_intents_whose_lease_is_over
+            of_rivals_one_holds_a_value
+            keeps_values_and_commits_as_they_are
+        );
+        $crate::contract_tests!(fold, $open, $ignore,
+            finishes_what_landed
+            lets_values_go_that_the_commit_lacks
+            a_claim_is_not_finished_with_reservations
+            a_released_value_is_free
+            a_late_finish_frees_nothing_newer
+            the_checkpoint_moves_only_from_where_it_stands
+            folds_rows_whatever_they_are
+            makes_a_lost_ledger_whole_in_any_order
+            a_restored_intent_is_contested
         );
     };
 }

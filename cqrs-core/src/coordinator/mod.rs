@@ -1,0 +1,75 @@
+//! A ledger and a log in two stores: one command, at most one effect; one value, at most one owner.
+//!
+//! The **commit point** of a command with events is the insert into the log. The ledger is told before
+//! (a claim, an intent) and after (a finish), and never contradicts the log. A command without key and without
+//! reservations does not touch the ledger at all: the unique command id in the log is enough for it.
+//!
+//! # The protocol
+//!
+//! | step | store | what |
+//! |---|---|---|
+//! | claim | ledger | insert the command's row: `CLAIMED`, attempt 1, a lease. Where there is one already: its answer; else look in the log by command id; else it runs, or its lease is over and it is taken over by compare-and-set on the attempt |
+//! | decide | – | commits that reserve are decided on durable state only (here: they wait for the commit that they were decided [after](crate::ExpectedVersion::After)); all others speculate |
+//! | intend | ledger | only with reservations; one transaction: the row → `INTENT` with stream, version and the encoded commit; its values `PENDING`, in sorted order; one open `INTENT` a stream |
+//! | append | log | the commit point |
+//! | finish | ledger | → `DONE`; values `CONFIRMED`, released ones deleted. Batched, off the critical path, may be lost: the fold does it again |
+//!
+//! The ledger trips before the answer: none for a command without key and reservations, one for a keyed one (its
+//! claim), one for one that reserves (its intent, which inserts the row where no claim did).
+//!
+//! # Invariants
+//!
+//! 1. *The log decides.* A row becomes `DONE` only because of a commit that stands in the log, and whatever else
+//!    a row says, a commit under its id in the log makes it `DONE`.
+//! 2. *One attempt at a time holds a row.* A claim is inserted once; every later change of it by somebody who decides
+//!    is a compare-and-set on the attempt; a take-over adds one to the attempt. Leases only say when to try a
+//!    take-over: were all clocks wrong, work would be done twice and nothing would take effect twice.
+//! 3. *An attempt from 2 on asks the log first*, and a decision without events asks it again after the head is
+//!    confirmed: an insert of an earlier attempt that is still under way then either finds its slot taken or was
+//!    decided on the same state.
+//! 4. *A value is free only when no row holds it*: `PENDING` counts as taken. A value is deleted only by a release that the
+//!    log holds, and only where its row is not newer than the version that the commit replaced; or because its
+//!    intent was dropped.
+//! 5. *An intent is dropped only when it can never land*: its slot is held by another commit, or the one insert
+//!    that was ever made of it was refused for good and its attempt still stands. "Not found" is no reason.
+//! 6. *One open intent a stream*, so the effects of a stream's commits on reservations happen in the order of its
+//!    versions: by the finish of an intent, or by the fold, each once, because both need the row to
+//!    leave its state.
+//! 7. *Nothing is granted on a ledger that lags behind what the log held when it was opened.* Every grant
+//!    brings a [`Footing`]; a store that knows less refuses with [`IntentError::Lost`].
+//!
+//! # Failures
+//!
+//! | stopped or failed | what a retry, the sweeper or the fold finds | end |
+//! |---|---|---|
+//! | before the claim | nothing | as new |
+//! | after the claim | `CLAIMED`; nothing in the log | the lease runs out (at once for the same process); the client's retry takes over and decides |
+//! | after an answer was stored | the answer | given again |
+//! | after the intent | `INTENT`; slot absent, which is undecided | the same commit is inserted, rolled forward |
+//! | after the intent, a rival won the slot | `INTENT`; slot held by another id | the values are let go, decided again |
+//! | during the append | unknown: one of the two above or the one below | settled by inserting the same commit |
+//! | after the append | the commit under the id | finished; answered from the log |
+//! | after the finish, before the answer | `DONE` | answered from the log |
+//! | a finish is lost, late or repeated | `INTENT`, or `DONE` already | the fold or whoever stumbles over it finishes; a row leaves `INTENT` once |
+//! | a slow insert lands after the take-over | the second insert under the id is refused | the first one's reply, from the log |
+//! | the attempt was taken over while deciding | intend and answer find another attempt | the command is not ours; nothing was written |
+//! | a value belongs to a stream with an open intent | the intent | finished first (after its lease), then looked at again; else a conflict, which is not stored |
+//! | ledger absent | no answer | claims and intents fail; commands that need neither go on |
+//! | ledger emptied or restored under us | checkpoint rows gone, or behind the footing | nothing is granted until the fold has reached the log's heads |
+//!
+//! What remains: an attempt that *speculated* on commits which were themselves not durable, whose whole batch is
+//! delayed by the log's server for longer than a lease after its process died, can land after a later attempt was
+//! refused on the state without them. It takes effect once, and the fold replaces the stored refusal.
+//!
+//! # Time
+//!
+//! Leases are told by the *ledger store's own clock*: one clock for all that compete for a row, so that no
+//! instance with a wrong clock holds or steals. The trait speaks in spans only, never in moments. What the coordinator itself
+//! waits for comes from a [`Timer`](crate::Timer) that is passed in.
+
+mod store;
+
+pub use store::{
+    Advance, CommandClaims, Entered, Entry, Footing, Holder, Intended, Intent, IntentError,
+    IntentStore, Intents, Known, KnownState, Landed, Lease, LedgerFold, OpenIntent, Stored,
+};
