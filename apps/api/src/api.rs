@@ -1,9 +1,8 @@
 //! The edge itself: from a request to an answer.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use cqrs_core::{Clock, CommandId, Envelope, Mediator, ReplayMark, TraceContext};
 use http_kit::{BodyLimits, Matched, Metrics, Problem, Readiness, Request, Resolved, Response};
 use http_kit::{Router, read_body};
 use hyper::body::Incoming;
@@ -11,32 +10,15 @@ use hyper::header::ALLOW;
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, StatusCode};
 use serde_json::Value;
-use social_domain::ActorId;
 use social_read_model::SocialQueries;
 use tracing::Instrument;
-use uuid::Uuid;
 
-use crate::auth::Authentication;
-use crate::clock::SystemClock;
-use crate::commands::{AnyCommand, SocialCommands, from_message, from_route};
+use crate::commands::{SocialCommands, from_message, from_route};
+use crate::edge::CommandEdge;
+use crate::identity;
 use crate::late::Late;
 use crate::queries::QueryEdge;
 use crate::routes::{self, Route};
-use crate::{answers, identity, problems};
-
-/// How long a command may take until its client is told that the outcome is unknown.
-const COMMAND_DEADLINE: Duration = Duration::from_secs(25);
-
-/// What runs the commands.
-#[derive(Debug)]
-pub struct CommandEdge<C> {
-    /// The mediator in front of the handlers.
-    pub mediator: Arc<Mediator<C>>,
-    /// Who is asking.
-    pub authentication: Authentication,
-    /// The store's own namespace of command ids.
-    pub namespace: Uuid,
-}
 
 /// The HTTP edge of a service.
 #[derive(Debug)]
@@ -140,7 +122,7 @@ impl<C: SocialCommands, Q: SocialQueries + 'static> Api<C, Q> {
                 let body = read_json(&parts.headers, body, route.has_body()).await?;
                 let command = from_route(route, &matched.params, &body)?;
                 let key = identity::idempotency_key(&parts.headers)?;
-                commands.run(&parts.headers, actor, key, command).await
+                commands.answer(&parts.headers, actor, key, command).await
             }
             Route::Message => {
                 let commands = self.commands()?;
@@ -152,104 +134,12 @@ impl<C: SocialCommands, Q: SocialQueries + 'static> Api<C, Q> {
                     let reason = "a message's own id is its key; there can be no other";
                     return Err(Problem::invalid_value("Idempotency-Key", reason));
                 }
-                let (headers, command) = (&parts.headers, message.command);
                 commands
-                    .run_message(headers, actor, message.id, command)
+                    .answer_message(&parts.headers, actor, message)
                     .await
             }
         }
     }
-}
-
-impl<C: SocialCommands> CommandEdge<C> {
-    async fn run(
-        &self,
-        headers: &HeaderMap,
-        actor: ActorId,
-        key: Option<&str>,
-        command: AnyCommand,
-    ) -> Result<Response, Problem> {
-        let creates = matches!(
-            command,
-            AnyCommand::CreatePost(_) | AnyCommand::AddComment(_)
-        );
-        let creation = creates.then(|| command.clone());
-        self.dispatch(headers, actor, key, false, command, |receipt| {
-            creation.and_then(|command| command.location(receipt.id))
-        })
-        .await
-    }
-
-    async fn run_message(
-        &self,
-        headers: &HeaderMap,
-        actor: ActorId,
-        id: Uuid,
-        command: AnyCommand,
-    ) -> Result<Response, Problem> {
-        let key = id.to_string();
-        self.dispatch(headers, actor, Some(&key), true, command, |_| None)
-            .await
-    }
-
-    async fn dispatch(
-        &self,
-        headers: &HeaderMap,
-        actor: ActorId,
-        key: Option<&str>,
-        as_message: bool,
-        command: AnyCommand,
-        location: impl FnOnce(&social_domain::Receipt) -> Option<String> + Send,
-    ) -> Result<Response, Problem> {
-        let precondition = identity::precondition(headers)?;
-        let (id, identity) = identity::identify(
-            self.namespace,
-            &actor,
-            key,
-            as_message,
-            &command,
-            precondition,
-        );
-        let mut envelope = envelope(id, actor, headers).with_identity(identity);
-        envelope.precondition = precondition;
-        let replayed = ReplayMark::watched();
-        envelope.replayed = replayed.clone();
-        let mediator = Arc::clone(&self.mediator);
-        // A task of its own: a client that goes away does not stop what it began.
-        let span = tracing::Span::current();
-        let task = tokio::spawn(
-            async move { command.dispatch(&mediator, &envelope).await }.instrument(span),
-        );
-        let Ok(ended) = tokio::time::timeout(COMMAND_DEADLINE, task).await else {
-            return Err(Problem::store_unavailable().detail("the command may have happened"));
-        };
-        let result = ended.map_err(|error| {
-            tracing::error!(%error, "a command did not end");
-            Problem::store_unavailable().detail("the command may have happened")
-        })?;
-        match result {
-            Ok(receipt) => {
-                let location = location(&receipt);
-                let replayed = replayed.is_set();
-                Ok(answers::accepted(&receipt, location.as_deref(), replayed))
-            }
-            Err(error) => {
-                let mut response = problems::of_command(error).into_response();
-                if replayed.is_set() {
-                    answers::mark_replayed(&mut response);
-                }
-                Ok(response)
-            }
-        }
-    }
-}
-
-fn envelope(id: CommandId, actor: ActorId, headers: &HeaderMap) -> Envelope {
-    let mut envelope = Envelope::new(id, actor.into(), SystemClock.now());
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    envelope.trace =
-        text("traceparent").and_then(|parent| TraceContext::parse(parent, text("tracestate")));
-    envelope
 }
 
 /// Reads a body of JSON; where none is needed, none is an object without members.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{Response, response};
 
@@ -155,8 +155,22 @@ impl Problem {
 
     /// The body of the answer, as it is stored for replays.
     pub fn body(&self) -> Bytes {
+        // Strings, numbers and JSON trees: there is nothing here that can fail.
+        serde_json::to_vec(&self.wire()).unwrap_or_default().into()
+    }
+
+    /// The members of the body, for an answer that does not go by HTTP.
+    pub fn to_json(&self) -> Map<String, Value> {
+        match serde_json::to_value(self.wire()) {
+            Ok(Value::Object(members)) => members,
+            // As above; it serialises as an object.
+            _ => Map::new(),
+        }
+    }
+
+    fn wire(&self) -> Wire<'_> {
         let inner = &*self.0;
-        let wire = Wire {
+        Wire {
             r#type: format!("/problems/{}", inner.slug),
             title: inner.title,
             status: inner.status.as_u16(),
@@ -164,9 +178,7 @@ impl Problem {
             field: inner.field.as_deref(),
             expected: inner.expected.as_ref(),
             actual: inner.actual.as_ref(),
-        };
-        // Strings, numbers and JSON trees: there is nothing here that can fail.
-        serde_json::to_vec(&wire).unwrap_or_default().into()
+        }
     }
 
     /// The whole answer.

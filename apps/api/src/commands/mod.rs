@@ -3,17 +3,18 @@
 mod parse;
 
 use cqrs_core::{
-    DispatchError, DispatchResult, Envelope, Handler, Mediator, Message, Precondition, RequestHash,
+    Command, Decide, DispatchError, DispatchResult, Envelope, Handler, InvalidStreamName, Mediator,
+    Message, Precondition, RequestHash, StreamName,
 };
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use social_domain::{
-    AddComment, AuthorError, CreatePost, DeletePost, EditComment, EditPost, LikeComment, LikePost,
-    PostError, Receipt, RegisterAuthor, RemoveComment, UnlikeComment, UnlikePost,
+    AddComment, Author, AuthorError, CreatePost, DeletePost, EditComment, EditPost, LikeComment,
+    LikePost, Post, PostError, Receipt, RegisterAuthor, RemoveComment, UnlikeComment, UnlikePost,
 };
 use uuid::Uuid;
 
-pub(crate) use parse::{from_message, from_route, id};
+pub(crate) use parse::{Parsed, from_message, from_record, from_route, id};
 
 /// Whoever handles every command of the domain: the mediator of a service that writes.
 pub trait SocialCommands:
@@ -70,7 +71,7 @@ impl From<AuthorError> for Refusal {
 }
 
 macro_rules! any_command {
-    ($($name:ident),+ $(,)?) => {
+    ($($name:ident => $aggregate:ident),+ $(,)?) => {
         /// Any command of the domain.
         #[derive(Debug, Clone, PartialEq, Eq)]
         pub enum AnyCommand {
@@ -86,6 +87,17 @@ macro_rules! any_command {
             pub fn name(&self) -> &'static str {
                 match self {
                     $(Self::$name(_) => <$name as Message>::NAME,)+
+                }
+            }
+
+            /// The stream that it is for.
+            ///
+            /// # Errors
+            ///
+            /// When the id of its aggregate makes no name of a stream, which those of this domain do.
+            pub fn stream(&self, envelope: &Envelope) -> Result<StreamName, InvalidStreamName> {
+                match self {
+                    $(Self::$name(command) => stream::<$aggregate, _>(command, envelope),)+
                 }
             }
 
@@ -119,18 +131,25 @@ macro_rules! any_command {
 }
 
 any_command!(
-    CreatePost,
-    EditPost,
-    DeletePost,
-    LikePost,
-    UnlikePost,
-    AddComment,
-    EditComment,
-    RemoveComment,
-    LikeComment,
-    UnlikeComment,
-    RegisterAuthor,
+    CreatePost => Post,
+    EditPost => Post,
+    DeletePost => Post,
+    LikePost => Post,
+    UnlikePost => Post,
+    AddComment => Post,
+    EditComment => Post,
+    RemoveComment => Post,
+    LikeComment => Post,
+    UnlikeComment => Post,
+    RegisterAuthor => Author,
 );
+
+fn stream<A: Decide<C>, C: Command>(
+    command: &C,
+    envelope: &Envelope,
+) -> Result<StreamName, InvalidStreamName> {
+    StreamName::new(A::CATEGORY, &A::target(command, envelope))
+}
 
 impl AnyCommand {
     /// The method and path of its route, ids in lower case: however the request was written, this is what it meant.
@@ -175,6 +194,11 @@ impl AnyCommand {
             | Self::LikeComment(_)
             | Self::UnlikeComment(_) => Value::Null,
         }
+    }
+
+    /// Whether it makes something that has a path of its own.
+    pub(crate) fn creates(&self) -> bool {
+        matches!(self, Self::CreatePost(_) | Self::AddComment(_))
     }
 
     /// Where the thing that it creates will be found; `None` where it creates none.

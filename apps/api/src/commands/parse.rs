@@ -3,8 +3,8 @@
 use http_kit::{Fields, Params, Problem};
 use serde_json::Value;
 use social_domain::{
-    AddComment, CommentId, CommentText, CreatePost, DeletePost, DisplayName, EditComment, EditPost,
-    Handle, InvalidValue, LikeComment, LikePost, PostId, PostMessage, RegisterAuthor,
+    ActorId, AddComment, CommentId, CommentText, CreatePost, DeletePost, DisplayName, EditComment,
+    EditPost, Handle, InvalidValue, LikeComment, LikePost, PostId, PostMessage, RegisterAuthor,
     RemoveComment, UnlikeComment, UnlikePost,
 };
 use uuid::Uuid;
@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::AnyCommand;
 use crate::routes::CommandRoute;
 
+#[derive(Debug)]
 /// A command that came as a message, with the id that the client gave it.
 pub(crate) struct Parsed {
     pub(crate) id: Uuid,
@@ -39,6 +40,22 @@ pub(crate) fn from_route(
 /// Reads `{"type": …, "id": …, "data": {…}}`.
 pub(crate) fn from_message(body: &Value) -> Result<Parsed, Problem> {
     let mut envelope = Fields::of(body)?;
+    let message = message(&mut envelope)?;
+    envelope.finish()?;
+    Ok(message)
+}
+
+/// Reads the same with the member `actor`, as it comes by a topic.
+pub(crate) fn from_record(body: &Value) -> Result<(ActorId, Parsed), Problem> {
+    let mut envelope = Fields::of(body)?;
+    let actor = ActorId::parse(envelope.required_str("actor")?)
+        .map_err(|error| Problem::invalid_value("actor", error.to_string()))?;
+    let message = message(&mut envelope)?;
+    envelope.finish()?;
+    Ok((actor, message))
+}
+
+fn message(envelope: &mut Fields<'_>) -> Result<Parsed, Problem> {
     let name = envelope.required_str("type")?;
     let route = CommandRoute::by_name(name)
         .ok_or_else(|| Problem::invalid_value("type", "there is no such command"))?;
@@ -47,7 +64,6 @@ pub(crate) fn from_message(body: &Value) -> Result<Parsed, Problem> {
     let mut data = envelope.object("data")?;
     let command = read(route, &Ids::Members, &mut data)?;
     data.finish()?;
-    envelope.finish()?;
     Ok(Parsed { id, command })
 }
 
