@@ -1,0 +1,87 @@
+# shellcheck shell=bash disable=SC2154 # compose/lib.sh assigns.
+# mongod where it is installed, as a replica set of one; else SecantusDB, a server that speaks MongoDB's protocol and proves
+# nothing about MongoDB's speed. MONGO_STANDIN=python (quick to install) or rust (minutes to build, then many times faster)
+# demands one of its two builds.
+
+mongo_kind() {
+    if [ -n "${MONGO_STANDIN:-}" ]; then
+        echo "$MONGO_STANDIN"
+    elif command -v mongod >/dev/null; then
+        echo mongod
+    else
+        echo python
+    fi
+}
+
+mongo_python() { echo "$cache/secantusdb-$(cksum <"$root/compose/mongo/requirements.txt" | cut -d' ' -f1)"; }
+
+mongo_python_download() {
+    say "installing the stand-in for MongoDB"
+    # In place: a virtual environment cannot be moved.
+    python3 -m venv "$(mongo_python).venv" >&2 && "$(mongo_python).venv/bin/pip" install -q -r "$root/compose/mongo/requirements.txt" >&2 &&
+        mkdir "$1"
+}
+
+mongo_rust_release=0.5.3-beta.193
+
+mongo_rust() { echo "$cache/secantus-mdb-$mongo_rust_release"; }
+
+mongo_rust_download() {
+    need cargo cargo || return 1
+    say "building the stand-in for MongoDB, which takes minutes"
+    cargo install -q --root "$1" --version "$mongo_rust_release" --ignore-rust-version secantus-mdb >&2
+}
+
+mongo_prepare() {
+    mkdir -p "$state/mongo/data"
+    # Data of one server is of no use to another.
+    local kind
+    kind=$(mongo_kind)
+    if [ -f "$state/mongo/kind" ] && [ "$(cat "$state/mongo/kind")" != "$kind" ]; then
+        say "there is data of another MongoDB server in $state/mongo: compose/down --data first"
+        return 1
+    fi
+    echo "$kind" >"$state/mongo/kind"
+    case $kind in
+    mongod) need python3 python3 ;;
+    python) need python3 python3 && need venv python3-venv && once "$(mongo_python)" mongo_python_download ;;
+    rust) once "$(mongo_rust)" mongo_rust_download ;;
+    *)
+        say "MONGO_STANDIN is \`python\` or \`rust\`"
+        return 1
+        ;;
+    esac
+}
+
+mongo_launch() {
+    local home=$state/mongo
+    case $(cat "$home/kind") in
+    mongod)
+        launch mongo mongod --port "$1" --bind_ip 127.0.0.1 --dbpath "$home/data" --replSet rs0 --wiredTigerCacheSizeGB 0.25
+        ;;
+    python)
+        # Synced at every commit, as journaled writes are promised to be.
+        launch mongo "$(mongo_python).venv/bin/secantusd-py" --host 127.0.0.1 --port "$1" --storage-path "$home/data" \
+            --cache-size 256M --log-level WARNING --sync-on-commit
+        ;;
+    rust)
+        launch mongo "$(mongo_rust)/bin/secantusd-rs" --port "$1" --storage-path "$home/data" --cache-size 256M
+        ;;
+    esac
+}
+
+mongo_started() {
+    [ "$(cat "$state/mongo/kind")" != mongod ] || python3 "$root/compose/mongo/initiate.py" "$(cat "$state/mongo/port")"
+}
+
+mongo_signal() { echo TERM; }
+
+mongo_url() { echo "mongodb://127.0.0.1:$(cat "$state/mongo/port")/?directConnection=true"; }
+
+mongo_version() {
+    case $(cat "$state/mongo/kind") in
+    mongod) mongod --version | sed -n 's/^db version v/MongoDB /p' ;;
+    python) sed -n 's/^SecantusDB==/SecantusDB (Python), standing in for MongoDB, /p' "$root/compose/mongo/requirements.txt" ;;
+    rust) echo "SecantusDB (Rust), standing in for MongoDB, $mongo_rust_release" ;;
+    esac
+}
