@@ -65,7 +65,8 @@ mongo_launch() {
             --cache-size 256M --log-level WARNING --sync-on-commit
         ;;
     rust)
-        launch mongo "$(mongo_rust)/bin/secantusd-rs" --port "$1" --storage-path "$home/data" --cache-size 256M
+        launch mongo "$(mongo_rust)/bin/secantusd-rs" --host 127.0.0.1 --port "$1" --storage-path "$home/data" \
+            --cache-size 256M --log-level WARNING --sync-on-commit
         ;;
     esac
 }
