@@ -8,6 +8,8 @@ pub use memory::{InvalidBatch, MemoryProjection};
 pub use progress::{Progress, ProgressCounts};
 pub use runner::{ProjectionRunner, Released};
 
+use std::sync::Arc;
+
 use crate::BoxError;
 use crate::log::{EventId, RecordedCommit};
 use crate::position::{Partition, Position};
@@ -174,6 +176,45 @@ pub trait CheckpointStore: Send + Sync {
 pub struct CheckpointError {
     /// What the store said.
     pub source: BoxError,
+}
+
+/// The same projection, driven here and read elsewhere.
+impl<P: Projection> Projection for Arc<P> {
+    fn name(&self) -> &str {
+        (**self).name()
+    }
+
+    fn handles(&self, event_type: &str) -> bool {
+        (**self).handles(event_type)
+    }
+
+    fn checkpoint(
+        &self,
+        partition: Partition,
+    ) -> impl Future<Output = Result<Checkpoint, ApplyError>> + Send {
+        (**self).checkpoint(partition)
+    }
+
+    fn apply(&self, batch: &Batch<'_>) -> impl Future<Output = Result<(), ApplyError>> + Send {
+        (**self).apply(batch)
+    }
+}
+
+impl<P: ParkedStreams> ParkedStreams for Arc<P> {
+    fn parked(
+        &self,
+        partition: Partition,
+    ) -> impl Future<Output = Result<Vec<Parked>, ApplyError>> + Send {
+        (**self).parked(partition)
+    }
+
+    fn release(
+        &self,
+        partition: Partition,
+        stream: &StreamName,
+    ) -> impl Future<Output = Result<(), ApplyError>> + Send {
+        (**self).release(partition, stream)
+    }
 }
 
 #[cfg(test)]

@@ -279,12 +279,12 @@ macro_rules! projection_contract {
     };
 }
 
-fn stream(id: impl std::fmt::Display) -> StreamName {
+pub(crate) fn stream(id: impl std::fmt::Display) -> StreamName {
     StreamName::new("contract", &id).unwrap()
 }
 
 /// One event per payload, under the command id `number`.
-fn commit(
+pub(crate) fn commit(
     number: u64,
     stream: &StreamName,
     expected: ExpectedVersion,
@@ -313,7 +313,7 @@ fn commit(
     }
 }
 
-fn exactly(version: u64) -> ExpectedVersion {
+pub(crate) fn exactly(version: u64) -> ExpectedVersion {
     ExpectedVersion::Exact(Version::new(version))
 }
 

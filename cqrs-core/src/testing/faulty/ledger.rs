@@ -1,0 +1,44 @@
+//! A faulty ledger.
+
+use crate::BoxError;
+use crate::envelope::{CommandId, RequestHash};
+use crate::ledger::{Claimed, Ledger, LedgerError, ReservedValue, Settlement};
+use crate::stream::StreamName;
+
+use super::{Fault, Faulty, settle};
+
+fn no_ledger(source: BoxError) -> LedgerError {
+    LedgerError::Store { source }
+}
+
+impl<T> Faulty<T> {
+    async fn ledger<R>(
+        &self,
+        call: impl Future<Output = Result<R, LedgerError>> + Send,
+    ) -> Result<R, LedgerError> {
+        match self.faults.next() {
+            Fault::Busy => Err(LedgerError::Overloaded),
+            fault => settle(fault, call, no_ledger).await,
+        }
+    }
+}
+
+impl<T: Ledger> Ledger for Faulty<T> {
+    type Claim = T::Claim;
+
+    async fn claim(
+        &self,
+        command: CommandId,
+        request: RequestHash,
+    ) -> Result<Claimed<T::Claim>, LedgerError> {
+        self.ledger(self.inner.claim(command, request)).await
+    }
+
+    async fn settle(&self, claim: T::Claim, settlement: Settlement) -> Result<(), LedgerError> {
+        self.ledger(self.inner.settle(claim, settlement)).await
+    }
+
+    async fn owner(&self, value: &ReservedValue) -> Result<Option<StreamName>, LedgerError> {
+        self.ledger(self.inner.owner(value)).await
+    }
+}

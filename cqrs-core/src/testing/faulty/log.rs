@@ -1,0 +1,93 @@
+//! A faulty log.
+
+use std::future::ready;
+
+use futures_util::future::Either;
+
+use crate::BoxError;
+use crate::envelope::CommandId;
+use crate::log::{
+    AppendError, AppendToLog, Appended, Commit, ReadError, ReadLog, RecordedCommit, TailLog,
+};
+use crate::position::{LogPosition, Partition, Position};
+use crate::stream::StreamName;
+use crate::version::{ExpectedVersion, Version};
+
+use super::{Fault, Faulty, settle};
+
+impl<T: AppendToLog> AppendToLog for Faulty<T> {
+    fn append(&self, commit: Commit) -> impl Future<Output = Result<Appended, AppendError>> + Send {
+        let stream = commit.stream.clone();
+        let failed = move |source| AppendError::Store {
+            stream: stream.clone(),
+            source,
+        };
+        // The call takes its place now, or never.
+        match self.faults.next() {
+            Fault::Before => Either::Left(ready(Err(failed("injected: not written".into())))),
+            Fault::Busy => Either::Left(ready(Err(AppendError::Overloaded))),
+            fault => Either::Right(settle(fault, self.inner.append(commit), failed)),
+        }
+    }
+
+    fn confirm(
+        &self,
+        stream: &StreamName,
+        expected: ExpectedVersion,
+    ) -> impl Future<Output = Result<LogPosition, AppendError>> + Send {
+        let (head, name) = (self.inner.confirm(stream, expected), stream.clone());
+        let failed = move |source| AppendError::Store {
+            stream: name.clone(),
+            source,
+        };
+        match self.faults.next() {
+            Fault::Busy => Either::Left(ready(Err(AppendError::Overloaded))),
+            fault => Either::Right(settle(fault, head, failed)),
+        }
+    }
+}
+
+fn unread(source: BoxError) -> ReadError {
+    ReadError::Store { source }
+}
+
+impl<T: ReadLog> ReadLog for Faulty<T> {
+    async fn read_stream(
+        &self,
+        stream: &StreamName,
+        after: Version,
+        max_events: usize,
+    ) -> Result<Vec<RecordedCommit>, ReadError> {
+        let call = self.inner.read_stream(stream, after, max_events);
+        self.call(call, unread).await
+    }
+
+    async fn read_partition(
+        &self,
+        partition: Partition,
+        after: Position,
+        max_events: usize,
+    ) -> Result<Vec<RecordedCommit>, ReadError> {
+        let call = self.inner.read_partition(partition, after, max_events);
+        self.call(call, unread).await
+    }
+
+    async fn find_commit(&self, command: CommandId) -> Result<Option<RecordedCommit>, ReadError> {
+        self.call(self.inner.find_commit(command), unread).await
+    }
+}
+
+impl<T: TailLog> TailLog for Faulty<T> {
+    fn partitions(&self) -> u16 {
+        self.inner.partitions()
+    }
+
+    async fn head(&self, partition: Partition) -> Result<Position, ReadError> {
+        self.call(self.inner.head(partition), unread).await
+    }
+
+    async fn wait_past(&self, partition: Partition, after: Position) -> Result<(), ReadError> {
+        self.call(self.inner.wait_past(partition, after), unread)
+            .await
+    }
+}
