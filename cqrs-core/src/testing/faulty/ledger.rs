@@ -5,7 +5,7 @@ use crate::envelope::{CommandId, RequestHash};
 use crate::ledger::{Claimed, Ledger, LedgerError, ReservedValue, Settlement};
 use crate::stream::StreamName;
 
-use super::{Fault, Faulty, settle};
+use super::{Fault, Faulty, settle, yield_now};
 
 fn no_ledger(source: BoxError) -> LedgerError {
     LedgerError::Store { source }
@@ -17,7 +17,10 @@ impl<T> Faulty<T> {
         call: impl Future<Output = Result<R, LedgerError>> + Send,
     ) -> Result<R, LedgerError> {
         match self.faults.next() {
-            Fault::Busy => Err(LedgerError::Overloaded),
+            Fault::Busy => {
+                yield_now().await;
+                Err(LedgerError::Overloaded)
+            }
             fault => settle(fault, call, no_ledger).await,
         }
     }

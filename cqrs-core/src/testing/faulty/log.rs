@@ -1,7 +1,5 @@
 //! A faulty log.
 
-use std::future::ready;
-
 use futures_util::future::Either;
 
 use crate::BoxError;
@@ -13,7 +11,7 @@ use crate::position::{LogPosition, Partition, Position};
 use crate::stream::StreamName;
 use crate::version::{ExpectedVersion, Version};
 
-use super::{Fault, Faulty, settle};
+use super::{Fault, Faulty, settle, yield_now};
 
 impl<T: AppendToLog> AppendToLog for Faulty<T> {
     fn append(&self, commit: Commit) -> impl Future<Output = Result<Appended, AppendError>> + Send {
@@ -24,8 +22,7 @@ impl<T: AppendToLog> AppendToLog for Faulty<T> {
         };
         // The call takes its place now, or never.
         match self.faults.next() {
-            Fault::Before => Either::Left(ready(Err(failed("injected: not written".into())))),
-            Fault::Busy => Either::Left(ready(Err(AppendError::Overloaded))),
+            fault @ (Fault::Before | Fault::Busy) => Either::Left(refuse(fault, failed)),
             fault => Either::Right(settle(fault, self.inner.append(commit), failed)),
         }
     }
@@ -41,9 +38,21 @@ impl<T: AppendToLog> AppendToLog for Faulty<T> {
             source,
         };
         match self.faults.next() {
-            Fault::Busy => Either::Left(ready(Err(AppendError::Overloaded))),
+            fault @ (Fault::Before | Fault::Busy) => Either::Left(refuse(fault, failed)),
             fault => Either::Right(settle(fault, head, failed)),
         }
+    }
+}
+
+/// Nothing was called; the answer comes a turn later all the same.
+async fn refuse<R>(
+    fault: Fault,
+    failed: impl Fn(BoxError) -> AppendError + Send,
+) -> Result<R, AppendError> {
+    yield_now().await;
+    match fault {
+        Fault::Busy => Err(AppendError::Overloaded),
+        _ => Err(failed("injected: not written".into())),
     }
 }
 

@@ -17,7 +17,7 @@ use crate::time::Random;
 use super::SeededRandom;
 use super::fixtures::yield_now;
 
-/// What happens to one call.
+/// What happens to one call. Whoever meets a failure learns it a turn later, so that others act before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// Nothing; it goes through.
@@ -114,10 +114,14 @@ async fn settle<R, E>(
 ) -> Result<R, E> {
     match fault {
         Fault::None => call.await,
-        Fault::Before | Fault::Busy => Err(failed("injected: it had no effect".into())),
+        Fault::Before | Fault::Busy => {
+            yield_now().await;
+            Err(failed("injected: it had no effect".into()))
+        }
         Fault::Unknown => {
             // Whatever it came to, the caller does not learn it.
             drop(call.await);
+            yield_now().await;
             Err(failed("injected: the outcome is unknown".into()))
         }
         Fault::Delay(turns) => {
