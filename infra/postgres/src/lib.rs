@@ -1,0 +1,31 @@
+//! Read models in versioned PostgreSQL schemas.
+//!
+//! A [`PgReadModel`] says what its tables are and what events do to them. [`PgModels`] keeps
+//! its versions, each in a schema of its own with its own checkpoints, and knows which one is
+//! live. A [`PgProjection`] feeds one version: rows, checkpoint and parked events change in one
+//! transaction. A [`PgReader`] reads the live one: pointer, checkpoints and rows in one snapshot.
+//!
+//! Nothing connects before it is used, and whatever is away is an error that says so: a service
+//! starts without the server and goes on when it comes.
+
+mod error;
+mod model;
+mod models;
+mod name;
+mod options;
+mod projection;
+mod read;
+mod rows;
+mod tls;
+mod transaction;
+mod writer;
+
+pub use error::{ApplyFailure, ModelError};
+pub use model::{Column, PgReadModel, SqlType, Table};
+pub use models::{ModelState, ModelVersion, PgModels};
+pub use name::{InvalidSchemaName, SchemaName};
+pub use options::{OptionsError, PgOptions, PgPool};
+pub use projection::PgProjection;
+pub use read::{PgRead, PgReader, ReadModelError};
+pub use rows::Rows;
+pub use writer::Writer;

@@ -1,0 +1,297 @@
+//! The versions of read models: which there are, which is live, which are to be fed.
+
+use std::fmt;
+
+use cqrs_core::Partition;
+use deadpool_postgres::Pool;
+use tokio_postgres::{GenericClient, Row};
+
+use crate::error::ModelError;
+use crate::model::PgReadModel;
+use crate::name::SchemaName;
+
+const CONTROL: &str = include_str!("schema/control.sql");
+
+/// The versions of all read models whose schemas have one prefix. Cheap to clone.
+///
+/// Version 7 under the prefix `rm` is the schema `rm_7`; what is known of it stands in `rm_control`.
+///
+/// A version is `building` while its history is copied, then `ready`: fed, and may be promoted.
+/// One version of a projection is `live`: queries read it. A `retired` one is gone but for its row.
+#[derive(Debug, Clone)]
+pub struct PgModels {
+    pool: Pool,
+    prefix: SchemaName,
+    control: SchemaName,
+}
+
+/// One version of a read model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelVersion {
+    /// Its number: 1, 2, 3 … over all projections of the prefix.
+    pub version: u32,
+    /// The schema of its tables.
+    pub schema: SchemaName,
+    /// The layout that it was made with.
+    pub layout: u32,
+    /// What it is.
+    pub state: ModelState,
+}
+
+/// What a version is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ModelState {
+    /// Its history is being copied; only the rebuild writes it.
+    Building,
+    /// It is fed, and may be promoted.
+    Ready,
+    /// It is fed, and queries read it.
+    Live,
+    /// It is gone.
+    Retired,
+}
+
+impl ModelState {
+    /// Its name, as it is stored.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Building => "building",
+            Self::Ready => "ready",
+            Self::Live => "live",
+            Self::Retired => "retired",
+        }
+    }
+
+    fn parse(name: &str) -> Option<Self> {
+        [Self::Building, Self::Ready, Self::Live, Self::Retired]
+            .into_iter()
+            .find(|state| state.as_str() == name)
+    }
+
+    /// Whether projectors feed it.
+    #[must_use]
+    pub const fn is_fed(self) -> bool {
+        matches!(self, Self::Ready | Self::Live)
+    }
+}
+
+impl fmt::Display for ModelState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl PgModels {
+    /// The versions under `prefix`, over `pool`. Nothing is asked yet.
+    #[must_use]
+    pub fn new(pool: Pool, prefix: &SchemaName) -> Self {
+        Self {
+            pool,
+            prefix: prefix.clone(),
+            control: prefix.with("control"),
+        }
+    }
+
+    /// The pool.
+    #[must_use]
+    pub fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    pub(crate) fn control(&self) -> &SchemaName {
+        &self.control
+    }
+
+    /// Makes what is not there yet: the control schema, and a first version of `model` that is live at once.
+    ///
+    /// Safe beside others that do the same. Gives back the live version.
+    ///
+    /// # Errors
+    ///
+    /// - [`ModelError::Layout`]: the live version is of another layout. A rebuild and a promotion mend that.
+    /// - [`ModelError::Partitions`]: it was made for a log with another number of partitions.
+    /// - [`ModelError::Store`].
+    pub async fn open(
+        &self,
+        model: &impl PgReadModel,
+        partitions: u16,
+    ) -> Result<ModelVersion, ModelError> {
+        let mut client = self.pool.get().await?;
+        let transaction = client.transaction().await?;
+        self.lock_changes(&*transaction).await?;
+        transaction
+            .batch_execute(&self.control.fill(CONTROL))
+            .await?;
+        let live = match self.find_live(&*transaction, model.name()).await? {
+            Some(live) => live,
+            None => {
+                let state = ModelState::Live;
+                let made = self.make(&*transaction, model, partitions, state).await?;
+                let indexes = made.schema.fill(model.create_indexes());
+                transaction.batch_execute(&indexes).await?;
+                let sql = "INSERT INTO {schema}.pointer (projection, version) VALUES ($1, $2)";
+                let params: [&(dyn tokio_postgres::types::ToSql + Sync); 2] =
+                    [&model.name(), &int(made.version)];
+                transaction
+                    .execute(&self.control.fill(sql), &params)
+                    .await?;
+                made
+            }
+        };
+        self.check_partitions(&*transaction, &live, partitions)
+            .await?;
+        transaction.commit().await?;
+        known(model, live)
+    }
+
+    /// The live version of `model`.
+    ///
+    /// # Errors
+    ///
+    /// - [`ModelError::NoneLive`]: [`open`](Self::open) makes one.
+    /// - [`ModelError::Layout`]: it is not what this code was built for.
+    /// - [`ModelError::Store`].
+    pub async fn live(&self, model: &impl PgReadModel) -> Result<ModelVersion, ModelError> {
+        let client = self.pool.get().await?;
+        let live = self.find_live(&**client, model.name()).await?;
+        let live = live.ok_or_else(|| ModelError::NoneLive {
+            projection: model.name().to_owned(),
+        })?;
+        known(model, live)
+    }
+
+    /// All versions of `projection`, the oldest first.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::Store`].
+    pub async fn versions(&self, projection: &str) -> Result<Vec<ModelVersion>, ModelError> {
+        let client = self.pool.get().await?;
+        let sql = "SELECT version, layout, state FROM {schema}.model WHERE projection = $1
+            ORDER BY version";
+        let statement = client.prepare_cached(&self.control.fill(sql)).await?;
+        let rows = client.query(&statement, &[&projection]).await?;
+        rows.iter().map(|row| self.version(row)).collect()
+    }
+
+    /// The versions of `model` that are to be fed by whoever knows its layout; ask again every now and then.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::Store`].
+    pub async fn fed(&self, model: &impl PgReadModel) -> Result<Vec<ModelVersion>, ModelError> {
+        let mut versions = self.versions(model.name()).await?;
+        versions.retain(|v| v.state.is_fed() && v.layout == model.layout());
+        Ok(versions)
+    }
+
+    /// Makes a version, its schema and its tables; no indexes.
+    pub(crate) async fn make(
+        &self,
+        client: &(impl GenericClient + Sync),
+        model: &impl PgReadModel,
+        partitions: u16,
+        state: ModelState,
+    ) -> Result<ModelVersion, ModelError> {
+        let sql = "INSERT INTO {schema}.model (version, projection, layout, state)
+            SELECT coalesce(max(version), 0) + 1, $1, $2, $3 FROM {schema}.model
+            RETURNING version, layout, state";
+        let params: [&(dyn tokio_postgres::types::ToSql + Sync); 3] =
+            [&model.name(), &i64::from(model.layout()), &state.as_str()];
+        let row = client.query_one(&self.control.fill(sql), &params).await?;
+        let made = self.version(&row)?;
+        let tables = made.schema.fill(model.create_tables());
+        client
+            .batch_execute(&format!("CREATE SCHEMA {}; {tables}", made.schema))
+            .await?;
+        let sql = "INSERT INTO {schema}.checkpoint (version, partition, position, epoch)
+            VALUES ($1, $2, 0, 0)";
+        let insert = client.prepare(&self.control.fill(sql)).await?;
+        for partition in Partition::all(partitions) {
+            let partition = i32::from(partition.index());
+            client
+                .execute(&insert, &[&int(made.version), &partition])
+                .await?;
+        }
+        tracing::info!(projection = model.name(), schema = %made.schema, %state, "made");
+        Ok(made)
+    }
+
+    /// Lets nobody else make or change versions until the transaction ends.
+    pub(crate) async fn lock_changes(
+        &self,
+        client: &(impl GenericClient + Sync),
+    ) -> Result<(), ModelError> {
+        let key = format!("{} changes", self.control);
+        let sql = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
+        client.execute(sql, &[&key]).await?;
+        Ok(())
+    }
+
+    async fn find_live(
+        &self,
+        client: &(impl GenericClient + Sync),
+        projection: &str,
+    ) -> Result<Option<ModelVersion>, ModelError> {
+        let sql = "SELECT m.version, m.layout, m.state FROM {schema}.pointer p
+            JOIN {schema}.model m USING (version) WHERE p.projection = $1";
+        let row = client
+            .query_opt(&self.control.fill(sql), &[&projection])
+            .await?;
+        row.map(|row| self.version(&row)).transpose()
+    }
+
+    async fn check_partitions(
+        &self,
+        client: &(impl GenericClient + Sync),
+        of: &ModelVersion,
+        asked: u16,
+    ) -> Result<(), ModelError> {
+        let sql = "SELECT count(*) FROM {schema}.checkpoint WHERE version = $1";
+        let row = client
+            .query_one(&self.control.fill(sql), &[&int(of.version)])
+            .await?;
+        let found = u16::try_from(row.try_get::<_, i64>(0)?).unwrap_or(u16::MAX);
+        if found == asked {
+            return Ok(());
+        }
+        Err(ModelError::Partitions {
+            schema: of.schema.clone(),
+            found,
+            asked,
+        })
+    }
+
+    /// Reads (version, layout, state).
+    pub(crate) fn version(&self, row: &Row) -> Result<ModelVersion, ModelError> {
+        let unreadable =
+            || ModelError::Store("the control schema holds what cannot be read".into());
+        let version = u32::try_from(row.try_get::<_, i32>(0)?).map_err(|_| unreadable())?;
+        let layout = u32::try_from(row.try_get::<_, i64>(1)?).map_err(|_| unreadable())?;
+        let state = ModelState::parse(row.try_get(2)?).ok_or_else(unreadable)?;
+        Ok(ModelVersion {
+            version,
+            schema: self.prefix.with(version),
+            layout,
+            state,
+        })
+    }
+}
+
+/// The version, where it is of the model's layout.
+fn known(model: &impl PgReadModel, live: ModelVersion) -> Result<ModelVersion, ModelError> {
+    if live.layout == model.layout() {
+        return Ok(live);
+    }
+    Err(ModelError::Layout {
+        projection: model.name().to_owned(),
+        found: live.layout,
+        known: model.layout(),
+    })
+}
+
+/// A version's number as PostgreSQL's integer; none of ours comes near 2^31.
+pub(crate) fn int(version: u32) -> i32 {
+    i32::try_from(version).unwrap_or(i32::MAX)
+}

@@ -1,0 +1,176 @@
+//! Parked streams: kept, listed, released.
+
+use cqrs_core::{
+    ApplyError, BoxError, EventId, LogPosition, Parked, Partition, Position, RecordedCommit,
+    RecordedEvent, StreamName,
+};
+use deadpool_postgres::ClientWrapper;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Error, Row};
+
+use crate::error::away;
+use crate::model::PgReadModel;
+use crate::projection::apply::BEGIN;
+use crate::projection::{PgProjection, big, nat, wire};
+use crate::transaction::Transaction;
+use crate::writer::Writer;
+
+/// Takes the lock under which rows of a partition are written, without moving its checkpoint.
+const LOCK: &str = "SELECT 1 FROM {schema}.checkpoint
+    WHERE version = $1 AND partition = $2 FOR UPDATE";
+
+const LIST: &str = "SELECT stream, position, event, reason,
+        (SELECT coalesce(sum(cardinality(c.waiting)), 0) FROM {schema}.parked_commit c
+         WHERE c.version = s.version AND c.partition = s.partition AND c.stream = s.stream)
+    FROM {schema}.parked_stream s WHERE version = $1 AND partition = $2 ORDER BY position, event";
+
+const PARK_STREAM: &str = "INSERT INTO {schema}.parked_stream
+        (version, partition, stream, position, event, reason)
+    VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING";
+
+const FORGET: &str = "WITH events AS (DELETE FROM {schema}.parked_commit
+        WHERE version = $1 AND partition = $2 AND stream = $3)
+    DELETE FROM {schema}.parked_stream WHERE version = $1 AND partition = $2 AND stream = $3";
+
+impl<M: PgReadModel> PgProjection<M> {
+    pub(super) async fn park_stream(
+        &self,
+        client: &ClientWrapper,
+        first: &RecordedEvent<'_>,
+        reason: &str,
+    ) -> Result<(), Error> {
+        let at = first.id.at;
+        // PostgreSQL's text holds no NUL; an error's message may.
+        let reason = reason.replace('\0', "\u{fffd}");
+        let params: [&(dyn ToSql + Sync); 6] = [
+            &self.key(),
+            &i32::from(at.partition.index()),
+            &first.commit.stream.as_str(),
+            &big(at.position.get()),
+            &i32::try_from(first.id.index).unwrap_or(i32::MAX),
+            &reason,
+        ];
+        let statement = client.prepare_cached(&self.fill(PARK_STREAM)).await?;
+        client.execute(&statement, &params).await.map(drop)
+    }
+
+    pub(super) async fn park_commit(
+        &self,
+        client: &ClientWrapper,
+        commit: &RecordedCommit,
+        waiting: &[usize],
+    ) -> Result<(), Error> {
+        let columns = wire::COLUMNS;
+        let insert = self.fill(&format!(
+            "INSERT INTO {{schema}}.parked_commit (version, partition, {columns})
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)"
+        ));
+        wire::write(client, &insert, self.key(), commit, waiting).await
+    }
+
+    pub(super) async fn list_parked(
+        &self,
+        partition: Partition,
+    ) -> Result<Vec<Parked>, ApplyError> {
+        let client = self.models.pool().get().await.map_err(away)?;
+        let statement = client
+            .prepare_cached(&self.fill(LIST))
+            .await
+            .map_err(away)?;
+        let index = i32::from(partition.index());
+        let rows = client.query(&statement, &[&self.key(), &index]).await;
+        let rows = rows.map_err(away)?;
+        let listed = rows.iter().map(|row| parked(partition, row));
+        listed.collect::<Result<_, _>>().map_err(away)
+    }
+
+    pub(super) async fn release_stream(
+        &self,
+        partition: Partition,
+        stream: &StreamName,
+    ) -> Result<(), ApplyError> {
+        let transaction = self.locked(partition).await?;
+        let waiting = self.waiting(&transaction, partition, stream).await?;
+        let mut events = Vec::with_capacity(waiting.len());
+        for (commit, numbers) in &waiting {
+            for number in numbers {
+                let event = commit.recorded_events().nth(*number);
+                let lost = || away("a parked commit does not hold an event that waits");
+                events.push(event.ok_or_else(lost)?);
+            }
+        }
+        let schema = &self.version.schema;
+        let writer = Writer::new(&transaction, schema, partition, false);
+        self.apply_parts(&writer, &events).await?;
+        self.forget(&transaction, partition, stream).await?;
+        transaction.commit().await.map_err(away)
+    }
+
+    /// A transaction that holds the lock of `partition`.
+    async fn locked(&self, partition: Partition) -> Result<Transaction, ApplyError> {
+        let mut transaction = Transaction::on(self.models.pool()).await.map_err(away)?;
+        let (client, begun) = transaction.begin(BEGIN);
+        begun.await.map_err(away)?;
+        let statement = client
+            .prepare_cached(&self.fill(LOCK))
+            .await
+            .map_err(away)?;
+        let index = i32::from(partition.index());
+        let locked = client.query_opt(&statement, &[&self.key(), &index]).await;
+        match locked.map_err(away)? {
+            Some(_) => Ok(transaction),
+            None => Err(away(format!("`{}` is retired", self.version.schema))),
+        }
+    }
+
+    /// The parked commits of `stream` in order, each with the numbers of its events that wait.
+    async fn waiting(
+        &self,
+        client: &ClientWrapper,
+        partition: Partition,
+        stream: &StreamName,
+    ) -> Result<Vec<(RecordedCommit, Vec<usize>)>, ApplyError> {
+        let columns = wire::COLUMNS;
+        let sql = self.fill(&format!(
+            "SELECT {columns} FROM {{schema}}.parked_commit
+             WHERE version = $1 AND partition = $2 AND stream = $3 ORDER BY position"
+        ));
+        let statement = client.prepare_cached(&sql).await.map_err(away)?;
+        let index = i32::from(partition.index());
+        let params: [&(dyn ToSql + Sync); 3] = [&self.key(), &index, &stream.as_str()];
+        let rows = client.query(&statement, &params).await.map_err(away)?;
+        let read = rows.iter().map(|row| wire::read(partition, row));
+        read.collect::<Result<_, _>>().map_err(away)
+    }
+
+    async fn forget(
+        &self,
+        client: &ClientWrapper,
+        partition: Partition,
+        stream: &StreamName,
+    ) -> Result<(), ApplyError> {
+        let statement = client
+            .prepare_cached(&self.fill(FORGET))
+            .await
+            .map_err(away)?;
+        let index = i32::from(partition.index());
+        let params: [&(dyn ToSql + Sync); 3] = [&self.key(), &index, &stream.as_str()];
+        client
+            .execute(&statement, &params)
+            .await
+            .map(drop)
+            .map_err(away)
+    }
+}
+
+fn parked(partition: Partition, row: &Row) -> Result<Parked, BoxError> {
+    Ok(Parked {
+        stream: StreamName::parse(row.try_get(0)?)?,
+        first: EventId {
+            at: LogPosition::new(partition, Position::new(nat(row.try_get(1)?))),
+            index: u32::try_from(row.try_get::<_, i32>(2)?)?,
+        },
+        reason: row.try_get(3)?,
+        waiting: nat(row.try_get(4)?),
+    })
+}

@@ -1,0 +1,10 @@
+//! Read models on a real server; each test has schemas of its own.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "clippy exempts tests, but not what they share"
+)]
+
+mod kit;
+mod projections;
+mod reads;
