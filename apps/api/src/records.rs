@@ -169,7 +169,7 @@ mod tests {
             "ada",
             1,
             "CreatePost",
-            &json!({"post_id": POST, "message": "hi"}),
+            &json!({"id": POST, "message": "hi"}),
         );
         let first = edge.reply(&create, None).await;
         assert_eq!(first.value["status"], 200);
