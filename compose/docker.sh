@@ -60,7 +60,7 @@ docker_url() {
     mongo) echo "mongodb://$at/?directConnection=true" ;;
     kafka) echo "$at" ;;
     postgres) echo "postgres://social:$(docker_setting postgres PASSWORD)@$at/social" ;;
-    mssql) echo "server=tcp:${at/:/,};user id=sa;password=$(docker_setting mssql PASSWORD);TrustServerCertificate=true" ;;
+    mssql) echo "server=tcp:${at/:/,};database=social;user id=sa;password=$(docker_setting mssql PASSWORD);TrustServerCertificate=true" ;;
     esac
 }
 

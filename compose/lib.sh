@@ -105,6 +105,20 @@ once() {
     ) 8>"$path.lock"
 }
 
+# python_of FOLDER: the interpreter that has what compose/FOLDER/requirements.txt names; made once among all checkouts.
+python_of() {
+    local wanted=$root/compose/$1/requirements.txt venv
+    venv=$cache/python-$1-$(cksum <"$wanted" | cut -d' ' -f1)
+    need python3 python3 && need venv python3-venv || return 1
+    once "$venv.made" python_make "$venv" "$wanted" && echo "$venv/bin/python"
+}
+
+# In place, since a virtual environment cannot be moved; what is made by `once` is only the mark that it is whole.
+python_make() {
+    say "installing what $2 names"
+    python3 -m venv --clear "$1" >&2 && "$1/bin/python" -m pip install -q -r "$2" >&2 && touch "$3"
+}
+
 have() {
     case $1 in
     postgres) postgres_programs >/dev/null ;;

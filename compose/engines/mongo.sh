@@ -13,15 +13,6 @@ mongo_kind() {
     fi
 }
 
-mongo_python() { echo "$cache/secantusdb-$(cksum <"$root/compose/mongo/requirements.txt" | cut -d' ' -f1)"; }
-
-mongo_python_download() {
-    say "installing the stand-in for MongoDB"
-    # In place: a virtual environment cannot be moved.
-    python3 -m venv "$(mongo_python).venv" >&2 && "$(mongo_python).venv/bin/pip" install -q -r "$root/compose/mongo/requirements.txt" >&2 &&
-        mkdir "$1"
-}
-
 mongo_rust_release=0.5.3-beta.193
 
 mongo_rust() { echo "$cache/secantus-mdb-$mongo_rust_release"; }
@@ -44,7 +35,7 @@ mongo_prepare() {
     echo "$kind" >"$state/mongo/kind"
     case $kind in
     mongod) need python3 python3 ;;
-    python) need python3 python3 && need venv python3-venv && once "$(mongo_python)" mongo_python_download ;;
+    python) python_of mongo >/dev/null ;;
     rust) once "$(mongo_rust)" mongo_rust_download ;;
     *)
         say "MONGO_STANDIN is \`python\` or \`rust\`"
@@ -61,7 +52,7 @@ mongo_launch() {
         ;;
     python)
         # Synced at every commit, as journaled writes are promised to be.
-        launch mongo "$(mongo_python).venv/bin/secantusd-py" --host 127.0.0.1 --port "$1" --storage-path "$home/data" \
+        launch mongo "$(dirname "$(python_of mongo)")/secantusd-py" --host 127.0.0.1 --port "$1" --storage-path "$home/data" \
             --cache-size 256M --log-level WARNING --sync-on-commit
         ;;
     rust)
