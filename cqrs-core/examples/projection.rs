@@ -34,6 +34,7 @@ cqrs_core::events! {
 struct TokioTimer;
 
 impl Timer for TokioTimer {
+    #[expect(clippy::disallowed_methods, reason = "a binary has a clock")]
     async fn sleep(&self, duration: Duration) {
         tokio::time::sleep(duration).await;
     }

@@ -1,16 +1,17 @@
 //! Moves money between two accounts, and gives it back where it cannot arrive: `cargo run --example reactor`.
 //!
 //! No transaction spans the two accounts. The sender's event makes a reactor send the receiver a command; where that
-//! is refused, the reactor compensates. Both command ids are made from the event, so repeats change nothing.
+//! is refused, the reactor compensates. Both command ids are made from the event, so repeats change nothing; and
+//! `Idempotency` remembers the refusal, so that what was refunded does not arrive later.
 
 use std::future::pending;
 use std::time::Duration;
 
 use cqrs_core::{
     Actor, Aggregate, BoxError, Codec, Command, CommandId, Decide, Decided, DispatchError,
-    Envelope, Executor, ExecutorOptions, Handler, MemoryStore, Message, ReactError, Reaction,
-    Reactor, ReactorRunner, ReadLog, RecordedEvent, RunnerOptions, StreamName, Timer, Timestamp,
-    Version,
+    Envelope, Executor, ExecutorOptions, Idempotency, Layered, Mediator, MemoryStore, Message,
+    ReactError, Reaction, Reactor, ReactorRunner, ReadLog, RecordedEvent, RunnerOptions,
+    StreamName, Timer, Timestamp, Version,
 };
 use serde::{Deserialize, Serialize};
 
@@ -79,7 +80,8 @@ enum What {
 /// One of the things that can be asked of an account.
 struct Ask(String, What);
 
-#[derive(Debug, thiserror::Error)]
+// A refusal is kept by the ledger, and so is stored.
+#[derive(Debug, Serialize, Deserialize, thiserror::Error)]
 enum Refusal {
     #[error("the account is not open")]
     NotOpen,
@@ -119,12 +121,11 @@ impl Decide<Ask> for Account {
     fn reply(_: &Ask, _: &Decided<'_, AccountEvent>) {}
 }
 
-type Accounts = Executor<Account, MemoryStore>;
+type Accounts = Mediator<Layered<Idempotency<MemoryStore>, Executor<Account, MemoryStore>>>;
 
 /// Sees a transfer through: the receiver gets the money, or else the sender has it back.
 struct Transfers {
     accounts: Accounts,
-    store: MemoryStore,
     codec: Codec<AccountEvent>,
 }
 
@@ -148,23 +149,14 @@ impl Reactor for Transfers {
             return Ok(());
         };
         let actor = event.commit.header.actor.clone();
-        // A refusal is not remembered: what was refunded must not arrive later, should the receiver open by then.
-        let refund_id = reaction.envelope(1, actor.clone()).command_id;
-        let refunded = self.store.find_commit(refund_id).await;
-        if refunded
-            .map_err(|error| ReactError::Retry(error.into()))?
-            .is_some()
-        {
-            return Ok(());
-        }
         let receive = Ask(to, What::Receive(cents));
         let envelope = reaction.envelope(0, actor.clone());
-        match self.accounts.handle(receive, &envelope).await {
+        match self.accounts.send(receive, &envelope).await {
             Err(DispatchError::Refused(Refusal::NotOpen)) => {
                 let sender = event.commit.stream.id().to_owned();
                 let refund = Ask(sender, What::Refund(cents));
                 let envelope = reaction.envelope(1, actor);
-                Ok(self.accounts.handle(refund, &envelope).await?)
+                Ok(self.accounts.send(refund, &envelope).await?)
             }
             other => Ok(other?),
         }
@@ -175,6 +167,7 @@ impl Reactor for Transfers {
 struct TokioTimer;
 
 impl Timer for TokioTimer {
+    #[expect(clippy::disallowed_methods, reason = "a binary has a clock")]
     async fn sleep(&self, duration: Duration) {
         tokio::time::sleep(duration).await;
     }
@@ -194,7 +187,8 @@ async fn balance(store: &MemoryStore, account: &str) -> Result<u64, BoxError> {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {
     let store = MemoryStore::new(1);
-    let accounts = Accounts::new(store.clone(), Codec::new(), ExecutorOptions::default());
+    let executor = Executor::new(store.clone(), Codec::new(), ExecutorOptions::default());
+    let accounts = Mediator::new(executor).with(Idempotency::new(store.clone()));
     let send = |to: &str, cents| What::Send {
         to: to.to_owned(),
         cents,
@@ -209,7 +203,7 @@ async fn main() -> Result<(), BoxError> {
         let id = CommandId::new(uuid::Uuid::from_u128(number));
         let envelope = Envelope::new(id, Actor::parse(account)?, Timestamp::from_millis(0));
         accounts
-            .handle(Ask(account.to_owned(), what), &envelope)
+            .send(Ask(account.to_owned(), what), &envelope)
             .await?;
     }
     assert_eq!(balance(&store, "ada").await?, 80);
@@ -219,7 +213,6 @@ async fn main() -> Result<(), BoxError> {
     for checkpoints in [store.clone(), MemoryStore::new(1)] {
         let transfers = Transfers {
             accounts: accounts.clone(),
-            store: store.clone(),
             codec: Codec::new(),
         };
         let options = RunnerOptions::default();
@@ -230,7 +223,7 @@ async fn main() -> Result<(), BoxError> {
         let id = CommandId::new(uuid::Uuid::from_u128(9));
         let envelope = Envelope::new(id, Actor::parse("nobody")?, Timestamp::from_millis(0));
         let open = Ask("nobody".to_owned(), What::Open(0));
-        accounts.handle(open, &envelope).await?;
+        accounts.send(open, &envelope).await?;
     }
     assert_eq!(balance(&store, "nobody").await?, 0);
     println!("ada has 380, bob has 120");

@@ -113,6 +113,9 @@ impl fmt::Display for Actor {
 pub struct RequestHash([u8; 32]);
 
 impl RequestHash {
+    /// Of every derived command, whose id alone tells it from others. Frozen: it is stored.
+    const DERIVED: Self = Self([0; 32]);
+
     /// Wraps a digest of the request's meaning.
     #[must_use]
     pub const fn new(digest: [u8; 32]) -> Self {
@@ -139,7 +142,10 @@ impl fmt::Debug for RequestHash {
 pub enum Identity {
     /// Minted for this one attempt; nobody can ask again under it.
     Fresh,
-    /// Derived from what caused it (a reactor's event): the same on redelivery.
+    /// Derived from what caused it (a reactor's event): the same on redelivery, and the id alone says what is asked.
+    ///
+    /// Its events land once in any case. That it is refused once and for all, so that what the reactor does about
+    /// the refusal cannot come to stand beside its effect, takes [`Idempotency`](crate::Idempotency) around the handler.
     Derived,
     /// Named by the client, who may ask again: a repeat gets the first answer.
     Keyed(RequestHash),
@@ -152,12 +158,13 @@ impl Identity {
         self != Self::Fresh
     }
 
-    /// The hash that repeats are compared by.
+    /// The hash that repeats are compared by; `None` where there are none.
     #[must_use]
-    pub fn request(self) -> Option<RequestHash> {
+    pub const fn request(self) -> Option<RequestHash> {
         match self {
             Self::Keyed(request) => Some(request),
-            Self::Fresh | Self::Derived => None,
+            Self::Derived => Some(RequestHash::DERIVED),
+            Self::Fresh => None,
         }
     }
 }

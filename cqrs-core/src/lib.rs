@@ -112,6 +112,11 @@
 //!   stream and holds up no other ([`ProjectionRunner`]).
 //! - Nothing is answered before all that it was decided on is durable ([`Executor`]).
 
+#![cfg_attr(
+    test,
+    allow(clippy::disallowed_methods, reason = "tests own a paused clock")
+)]
+
 mod aggregate;
 mod behaviour;
 mod bus;

@@ -12,7 +12,8 @@ use crate::version::{Precondition, Version};
 
 /// Answers a command that comes again with its first answer, by way of a [`Ledger`].
 ///
-/// Only commands [keyed](crate::Identity::Keyed) by their client are claimed; all others pass through.
+/// Commands that may come again are claimed: those [keyed](crate::Identity::Keyed) by their client, and those
+/// [derived](crate::Identity::Derived) from an event that a reactor may be given twice. Fresh ones pass through.
 /// How a claimed command ended decides what is kept of it:
 ///
 /// | end | ledger | a repeat |

@@ -4,6 +4,7 @@ use super::*;
 use crate::behaviour::fixture::{Broken, Fixed, Ring, conflict, envelope};
 use crate::envelope::{CommandId, Identity, Mark, RequestHash};
 use crate::mediator::Mediator;
+use crate::memory::MemoryStore;
 use crate::stream::StreamName;
 
 /// Holds one command: what the next claim gives, and how the last one ended.
@@ -100,12 +101,25 @@ fn taken() -> DispatchError<Broken> {
 }
 
 #[tokio::test]
-async fn a_command_without_a_key_is_not_claimed() {
-    for identity in [Identity::Fresh, Identity::Derived] {
-        let envelope = envelope().with_identity(identity);
-        let reply = send(&OneEntry::default(), Fixed::new([Ok(1)]), &envelope).await;
-        assert_eq!(reply.unwrap(), 1);
+async fn a_fresh_command_is_not_claimed() {
+    let reply = send(&OneEntry::default(), Fixed::new([Ok(1)]), &envelope()).await;
+    assert_eq!(reply.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_reactors_command_that_was_refused_stays_refused() {
+    let ledger = MemoryStore::new(1);
+    let envelope = envelope().with_identity(Identity::Derived);
+    // Decided anew, it would be accepted.
+    let handler = Fixed::new([Err(DispatchError::Refused(Broken)), Ok(1)]);
+    let bell = Mediator::new(handler).with(Idempotency::new(ledger));
+    for _ in 0..2 {
+        let answer = bell.send(Ring(1), &envelope).await;
+        assert!(matches!(answer, Err(DispatchError::Refused(Broken))));
     }
+    let mut another = envelope.clone();
+    another.command_id = CommandId::new(uuid::Uuid::from_u128(8));
+    assert_eq!(bell.send(Ring(1), &another).await.unwrap(), 1);
 }
 
 #[tokio::test]

@@ -30,7 +30,7 @@ pub struct EventData {
 pub struct CommitHeader {
     /// The command; unique in the log.
     pub command_id: CommandId,
-    /// What repeats of the command are compared by; `None` where it has no key.
+    /// What repeats of the command are compared by; `None` where it cannot repeat.
     pub request: Option<RequestHash>,
     /// Whoever asked.
     pub actor: Actor,

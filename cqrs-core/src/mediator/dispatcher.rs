@@ -1,7 +1,7 @@
 //! The run-time face: dispatch.
 
 use std::any::{Any, TypeId};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::hash::{BuildHasherDefault, Hasher};
 
@@ -81,7 +81,9 @@ impl fmt::Debug for Dispatcher {
     }
 }
 
-pub(super) type Handlers = HashMap<TypeId, Entry, BuildHasherDefault<IdentityHasher>>;
+#[expect(clippy::disallowed_types, reason = "with a hasher that is no hasher")]
+pub(super) type Handlers =
+    std::collections::HashMap<TypeId, Entry, BuildHasherDefault<IdentityHasher>>;
 
 /// A registered handler; what is in the box is an [`Erased`] of the key's type.
 pub(super) struct Entry {

@@ -6,7 +6,6 @@ mod log;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -25,7 +24,8 @@ use crate::version::Version;
 pub use intents::{IntentsBackup, MemoryIntents};
 pub use ledger::MemoryClaim;
 
-type Map<K, V> = HashMap<K, V, FixedState>;
+#[expect(clippy::disallowed_types, reason = "with a fixed hasher")]
+type Map<K, V> = std::collections::HashMap<K, V, FixedState>;
 
 /// Log, ledger, snapshots and checkpoints in memory, gone with the process.
 ///

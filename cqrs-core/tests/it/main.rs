@@ -5,5 +5,6 @@
     reason = "a test helper outside of a test function; a panic is the failure"
 )]
 
+mod bans;
 mod contract;
 mod execute;
