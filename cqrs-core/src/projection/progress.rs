@@ -156,3 +156,58 @@ impl Progress {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    const FIRST: Partition = Partition::new(0);
+    const SECOND: Partition = Partition::new(1);
+
+    fn at(partition: Partition, position: u64) -> LogPosition {
+        LogPosition::new(partition, Position::new(position))
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_a_position_is_let_go_when_it_is_done() {
+        let progress = Progress::new(2);
+        let seen = progress.clone();
+        assert!(seen.reached(at(FIRST, 0)).now_or_never().is_some());
+        let mut waits = std::pin::pin!(seen.reached(at(FIRST, 3)));
+        assert!(waits.as_mut().now_or_never().is_none());
+        progress.stand(FIRST, Position::new(2), 0);
+        progress.stand(SECOND, Position::new(9), 0);
+        assert!(waits.as_mut().now_or_never().is_none());
+        progress.stand(FIRST, Position::new(5), 0);
+        waits.await;
+        assert_eq!(seen.position(FIRST), Position::new(5));
+    }
+
+    #[test]
+    fn a_partition_that_is_not_followed_is_never_reached() {
+        let progress = Progress::new(2);
+        let beyond = Partition::new(2);
+        progress.stand(beyond, Position::new(9), 7);
+        progress.stop(beyond);
+        assert!(progress.reached(at(beyond, 0)).now_or_never().is_none());
+        assert_eq!(progress.position(beyond), Position::START);
+        assert_eq!((progress.partitions(), progress.parked_count()), (2, 0));
+        assert!(!progress.is_stopped(beyond));
+    }
+
+    #[test]
+    fn parked_streams_are_summed_and_a_stopped_partition_goes_on_when_it_moves() {
+        let progress = Progress::new(2);
+        progress.stand(FIRST, Position::new(1), 2);
+        progress.stand(SECOND, Position::new(1), 3);
+        assert_eq!(progress.parked_count(), 5);
+        progress.stop(SECOND);
+        assert!(progress.is_stopped(SECOND) && !progress.is_stopped(FIRST));
+        assert_eq!(progress.parked_count(), 5);
+        progress.stand(SECOND, Position::new(2), 0);
+        assert!(!progress.is_stopped(SECOND));
+        assert_eq!(progress.parked_count(), 2);
+    }
+}

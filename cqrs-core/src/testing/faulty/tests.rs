@@ -1,8 +1,9 @@
 use futures_util::FutureExt;
 
 use super::*;
+use crate::bus::{ConsumeEvents, MemoryBus, PublishEvents};
 use crate::ledger::{Ledger, LedgerError, ReservedValue};
-use crate::log::{AppendError, AppendToLog, TailLog};
+use crate::log::{AppendError, AppendToLog, ReadLog, TailLog};
 use crate::memory::MemoryStore;
 use crate::position::{Partition, Position};
 use crate::projection::CheckpointStore;
@@ -80,4 +81,36 @@ fn a_seed_draws_the_same_faults_again_and_all_kinds_of_them() {
     assert!(drawn.iter().any(|fault| matches!(fault, Fault::Delay(_))));
     let none = Faults::seeded(7, 0);
     assert!((0..200).all(|_| none.next() == Fault::None));
+}
+
+#[tokio::test]
+async fn a_bus_keeps_what_was_published_with_an_unknown_outcome() {
+    let log = MemoryStore::new(1);
+    let append = log.append(commit(1, &stream(1), exactly(0), &["1", "2"]));
+    append.await.unwrap();
+    let slice = log
+        .read_partition(FIRST, Position::START, 10)
+        .await
+        .unwrap();
+    let memory = MemoryBus::new();
+    let bus = Faulty::new(
+        memory.clone(),
+        Faults::script([Fault::Before, Fault::Unknown]),
+    );
+    for there in [0, 2] {
+        assert!(bus.publish(FIRST, &slice).await.is_err());
+        assert_eq!(memory.records(FIRST).len(), there);
+    }
+    assert_eq!(bus.publish(FIRST, &slice).await.unwrap(), 4);
+
+    let consumer = memory.consumer();
+    consumer.assign([FIRST]);
+    let faults = Faults::script([Fault::None, Fault::Unknown, Fault::None, Fault::Before]);
+    let consumer = Faulty::new(consumer, faults);
+    consumer.seek(FIRST, Position::START).await.unwrap();
+    // Whoever does not learn what it was given seeks before it asks again.
+    assert!(consumer.next(FIRST, 10).await.is_err());
+    consumer.seek(FIRST, Position::START).await.unwrap();
+    assert!(consumer.next(FIRST, 10).await.is_err());
+    assert_eq!(consumer.next(FIRST, 10).await.unwrap().len(), 4);
 }

@@ -1,0 +1,121 @@
+//! What the runner does along the way: parking, releases, skips, rebuilds.
+
+use std::future::pending;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::{Pages, Paused, ZERO, at, rows, seen};
+use crate::follow::RunnerOptions;
+use crate::position::Position;
+use crate::projection::{ParkedStreams, Projection, ProjectionRunner};
+
+#[tokio::test(start_paused = true)]
+async fn a_poisonous_event_parks_its_stream_only_and_is_released_in_order() {
+    let (log, broken) = (Pages::default(), Arc::new(AtomicBool::new(true)));
+    log.append("a-1", &[("noted", "ok"), ("noted", "bad"), ("noted", "ok")]);
+    log.append("a-2", &[("noted", "ok")]);
+    log.append("a-1", &[("noted", "ok")]);
+    let options = RunnerOptions::default();
+    let runner = ProjectionRunner::new(log.clone(), seen(&broken), Paused, options);
+    runner.catch_up(pending()).await.unwrap();
+    log.append("a-1", &[("noted", "ok")]);
+    log.append("a-2", &[("noted", "ok")]);
+    runner.catch_up(pending()).await.unwrap();
+
+    let expected = rows([("a-1", &[1]), ("a-2", &[1, 2])]);
+    runner.projection().read(|seen| assert_eq!(*seen, expected));
+    let parked = runner.projection().parked(ZERO).await.unwrap();
+    assert_eq!(parked.len(), 1);
+    assert_eq!(parked[0].first.to_string(), "0-1-1");
+    assert_eq!(
+        (parked[0].reason.as_str(), parked[0].waiting),
+        ("it is bad", 4)
+    );
+    let progress = runner.progress();
+    assert_eq!((progress.parked_count(), progress.counts().retries), (1, 2));
+    assert_eq!(progress.position(ZERO), Position::new(5));
+
+    let refused = runner.release_parked(ZERO).await.unwrap().refused;
+    assert_eq!(refused.len(), 1);
+    broken.store(false, Ordering::Relaxed);
+    let released = runner.release_parked(ZERO).await.unwrap().released;
+    assert_eq!(released.len(), 1);
+    let expected = rows([("a-1", &[1, 2, 3, 4, 5]), ("a-2", &[1, 2])]);
+    runner.projection().read(|seen| assert_eq!(*seen, expected));
+    assert_eq!(progress.parked_count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_poisonous_streams_of_one_slice_are_both_parked() {
+    let (log, broken) = (Pages::default(), Arc::new(AtomicBool::new(true)));
+    log.append("a-1", &[("noted", "bad")]);
+    log.append("a-2", &[("noted", "ok"), ("noted", "bad")]);
+    log.append("a-3", &[("noted", "ok")]);
+    let runner = ProjectionRunner::new(log, seen(&broken), Paused, RunnerOptions::default());
+    runner.catch_up(pending()).await.unwrap();
+    let expected = rows([("a-2", &[1]), ("a-3", &[1])]);
+    runner.projection().read(|seen| assert_eq!(*seen, expected));
+    assert_eq!(runner.progress().parked_count(), 2);
+    // What is parked is tried again whenever a runner starts.
+    broken.store(false, Ordering::Relaxed);
+    runner.catch_up(pending()).await.unwrap();
+    let expected = rows([("a-1", &[1]), ("a-2", &[1, 2]), ("a-3", &[1])]);
+    runner.projection().read(|seen| assert_eq!(*seen, expected));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_handled_moves_the_checkpoint() {
+    let log = Pages::default();
+    let runner = ProjectionRunner::new(
+        log.clone(),
+        seen(&Arc::default()),
+        Paused,
+        RunnerOptions::default(),
+    );
+    let progress = runner.progress();
+    let reached = async {
+        log.append("a-1", &[("other", "ok")]);
+        progress.reached(at(1)).await;
+        log.append("a-1", &[("noted", "ok")]);
+        progress.reached(at(2)).await;
+    };
+    runner.run(reached).await.unwrap();
+    let expected = rows([("a-1", &[2])]);
+    runner.projection().read(|seen| assert_eq!(*seen, expected));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rebuild_starts_from_the_beginning_even_while_the_runner_waits() {
+    let log = Pages::default();
+    log.append("a-1", &[("noted", "ok")]);
+    let runner =
+        ProjectionRunner::new(log, seen(&Arc::default()), Paused, RunnerOptions::default());
+    let progress = runner.progress();
+    let rebuilt = async {
+        progress.reached(at(1)).await;
+        runner.projection().rebuild();
+        runner.reload();
+        while progress.counts().batches < 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    runner.run(rebuilt).await.unwrap();
+    let expected = rows([("a-1", &[1])]);
+    runner.projection().read(|seen| assert_eq!(*seen, expected));
+    let checkpoint = runner.projection().checkpoint(ZERO).await.unwrap();
+    assert_eq!(
+        (checkpoint.position, checkpoint.epoch),
+        (Position::new(1), 1)
+    );
+}
+
+#[test]
+fn a_run_can_be_sent_to_another_thread() {
+    fn sendable(future: impl Future + Send) {
+        drop(future);
+    }
+    let log = Pages::default();
+    let store = seen(&Arc::default());
+    let runner = ProjectionRunner::new(log, store, Paused, RunnerOptions::default());
+    sendable(runner.run(pending()));
+}
