@@ -1,4 +1,4 @@
-//! How many durable commands per second: the executor on the store against a bare loop over the same engine.
+//! How many durable commands per second: the executor on the store against loops written by hand over the same engine.
 //!
 //! `cargo bench -p benches --bench durable`
 //!
@@ -8,13 +8,21 @@
 //! - `commands`: the executor on the store, with a read model following the log. After
 //!   every measured run the read model must be current within a second.
 //! - `log alone`: the same without the read model.
+//! - `loop with callers`: a group-commit loop as one would write it by hand. Callers are tasks that hand a row
+//!   to one thread through a channel and await its answer; the thread writes whatever waits, commits, answers.
 //! - `bare loop`: one thread with one connection to a file that the store made, so with the same table and
-//!   indexes, under the same pragmas. It writes one group of as many rows as there are callers, then commits. It
-//!   knows beforehand that nothing conflicts, decides and encodes nothing, answers
-//!   nobody and keeps no read model: it is the limit, not a peer.
+//!   indexes, under the same pragmas. It writes one group of as many rows as there are callers, then commits: it
+//!   has no callers, answers nobody, and always gets a full group.
+//!
+//! Neither loop decides, encodes, checks anything or keeps a read model: they are limits, not peers.
+//!
+//! After criterion's own runs, short rounds of all four in turn are printed as one table, with
+//! the ratios round by round: these hold where the speed of the machine drifts.
 #![allow(missing_docs, reason = "criterion's macros make public functions")]
 
 use std::path::Path;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use benches::{Note, Write, envelope, next_id};
@@ -33,39 +41,154 @@ const CALLERS: [u64; 3] = [1, 16, 256];
 type Notes = Executor<Note, SqliteStore>;
 
 fn durable(c: &mut Criterion) {
+    let runtime = Runtime::new().expect("a runtime");
     let mut group = c.benchmark_group("durable");
     group.sample_size(10);
     group.warm_up_time(Duration::from_millis(500));
-    group.measurement_time(Duration::from_secs(3));
+    group.measurement_time(Duration::from_secs(2));
     for callers in CALLERS {
         group.throughput(Throughput::Elements(callers));
-        for (name, projected) in [("commands", true), ("log alone", false)] {
+        for contender in 0..CONTENDERS.len() {
+            let name = CONTENDERS[contender];
             group.bench_function(BenchmarkId::new(name, callers), |bench| {
-                let runtime = Runtime::new().expect("a runtime");
-                let folder = folder();
-                let path = folder.path().join("store.db");
-                let store = SqliteStore::open(path, SqliteOptions::default()).expect("a store");
-                let follower = projected.then(|| runtime.block_on(follow(&store)));
-                let options = ExecutorOptions::default();
-                let notes = Executor::new(store.clone(), Codec::new(), options);
-                bench.iter_custom(|rounds| {
-                    runtime.block_on(async {
-                        let elapsed = commands(&notes, callers, rounds).await;
-                        if let Some(progress) = &follower {
-                            is_current(&store, progress).await;
-                        }
-                        elapsed
-                    })
-                });
+                let mut contender = Contender::open(contender, &runtime);
+                bench.iter_custom(|rounds| contender.run(&runtime, callers, rounds));
             });
         }
-        group.bench_function(BenchmarkId::new("bare loop", callers), |bench| {
-            let folder = folder();
-            let mut bare = Bare::open(&folder.path().join("bare.db"));
-            bench.iter_custom(|rounds| bare.write(callers, rounds).expect("written"));
-        });
     }
     group.finish();
+    // Where each bench is only run once to see that it does, there is nothing to compare.
+    if !std::env::args().any(|arg| arg == "--test") {
+        in_turn(&runtime);
+    }
+}
+
+const CONTENDERS: [&str; 4] = ["commands", "log alone", "loop with callers", "bare loop"];
+
+/// Rounds of each contender, one after the other, and a row of the table for each number of callers.
+fn in_turn(runtime: &Runtime) {
+    const ROUNDS: usize = 31;
+    println!("Medians of {ROUNDS} rounds in turn, per second; ratios round by round.\n");
+    println!(
+        "| callers | {} | with read model / loop with callers | / bare loop | log alone / loop with callers | / bare loop |",
+        CONTENDERS.join(" | ")
+    );
+    println!("|---|---|---|---|---|---|---|---|---|");
+    for callers in CALLERS {
+        let mut contenders = [0, 1, 2, 3].map(|index| Contender::open(index, runtime));
+        let rounds = 400 / callers.isqrt();
+        let mut rates = [const { Vec::new() }; 4];
+        for round in 0..=ROUNDS {
+            for (contender, rates) in contenders.iter_mut().zip(&mut rates) {
+                let elapsed = contender.run(runtime, callers, rounds);
+                if round > 0 {
+                    rates.push((callers * rounds) as f64 / elapsed.as_secs_f64());
+                }
+            }
+        }
+        let against = |own: usize, other: usize| {
+            median(
+                rates[own]
+                    .iter()
+                    .zip(&rates[other])
+                    .map(|(own, other)| own / other),
+            )
+        };
+        let [commands, alone, with, bare] =
+            [0, 1, 2, 3].map(|index| median(rates[index].iter().copied()));
+        println!(
+            "| {callers} | {commands:.0} | {alone:.0} | {with:.0} | {bare:.0} | {:.2} | {:.2} | {:.2} | {:.2} |",
+            against(0, 2),
+            against(0, 3),
+            against(1, 2),
+            against(1, 3),
+        );
+    }
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<_> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// One of [`CONTENDERS`], on a file of its own.
+enum Contender {
+    Store {
+        notes: Notes,
+        store: SqliteStore,
+        follower: Option<(cqrs_core::Progress, tokio::task::AbortHandle)>,
+        _folder: TempDir,
+    },
+    Loop {
+        groups: Loop,
+        _folder: TempDir,
+    },
+    Bare {
+        bare: Bare,
+        _folder: TempDir,
+    },
+}
+
+impl Contender {
+    fn open(index: usize, runtime: &Runtime) -> Self {
+        let folder = folder();
+        let path = folder.path().join("store.db");
+        if index >= 2 {
+            let bare = Bare::open(&path, runtime);
+            return match index {
+                2 => Self::Loop {
+                    groups: Loop::start(bare),
+                    _folder: folder,
+                },
+                _ => Self::Bare {
+                    bare,
+                    _folder: folder,
+                },
+            };
+        }
+        let store = SqliteStore::open(path, SqliteOptions::default()).expect("a store");
+        let follower = (index == 0).then(|| runtime.block_on(follow(&store)));
+        let notes = Executor::new(store.clone(), Codec::new(), ExecutorOptions::default());
+        Self::Store {
+            notes,
+            store,
+            follower,
+            _folder: folder,
+        }
+    }
+
+    /// How long one command by each of `callers` takes, `rounds` times.
+    fn run(&mut self, runtime: &Runtime, callers: u64, rounds: u64) -> Duration {
+        match self {
+            Self::Store {
+                notes,
+                store,
+                follower,
+                ..
+            } => runtime.block_on(async {
+                let elapsed = commands(notes, callers, rounds).await;
+                if let Some((progress, _)) = follower {
+                    is_current(store, progress).await;
+                }
+                elapsed
+            }),
+            Self::Loop { groups, .. } => runtime.block_on(groups.run(callers, rounds)),
+            Self::Bare { bare, .. } => bare.write(callers, rounds).expect("written"),
+        }
+    }
+}
+
+impl Drop for Contender {
+    fn drop(&mut self) {
+        if let Self::Store {
+            follower: Some((_, follower)),
+            ..
+        } = self
+        {
+            follower.abort();
+        }
+    }
 }
 
 /// Beside the build, not in a temporary directory, which may well be in memory.
@@ -92,15 +215,15 @@ async fn commands(notes: &Notes, callers: u64, rounds: u64) -> Duration {
     start.elapsed()
 }
 
-/// Starts a projection of the notes; it ends with the runtime.
-async fn follow(store: &SqliteStore) -> cqrs_core::Progress {
+/// Starts a projection of the notes.
+async fn follow(store: &SqliteStore) -> (cqrs_core::Progress, tokio::task::AbortHandle) {
     let projection = SqliteProjection::open(store.clone(), Notebook);
     let projection = projection.await.expect("a projection");
     let options = RunnerOptions::default();
     let runner = ProjectionRunner::new(store.clone(), projection, Tokio, options);
     let progress = runner.progress();
-    tokio::spawn(async move { runner.run(std::future::pending()).await });
-    progress
+    let running = tokio::spawn(async move { runner.run(std::future::pending()).await });
+    (progress, running.abort_handle())
 }
 
 /// Checks that the read model gets to the log's end within a second.
@@ -180,8 +303,7 @@ struct Bare {
 
 impl Bare {
     /// A file that the store has made, with one commit in it.
-    fn open(path: &Path) -> Self {
-        let runtime = Runtime::new().expect("a runtime");
+    fn open(path: &Path, runtime: &Runtime) -> Self {
         let options = SqliteOptions::default();
         let pragmas = format!(
             "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY;
@@ -211,24 +333,115 @@ impl Bare {
     /// `rounds` groups of `rows` rows, each made durable before the next.
     fn write(&mut self, rows: u64, rounds: u64) -> rusqlite::Result<Duration> {
         let start = Instant::now();
-        let mut begin = self.connection.prepare_cached("BEGIN IMMEDIATE")?;
-        let mut commit = self.connection.prepare_cached("COMMIT")?;
-        let mut insert = self.connection.prepare_cached(
-            "INSERT INTO commits (at, stream, first, count, command, actor, time,
-                 correlation, causation, events)
-             VALUES (?1, ?2, 1, 1, ?3, 'ada', 1700000000000, ?3, ?3, ?4)",
-        )?;
         for _ in 0..rounds {
-            begin.execute([])?;
-            for _ in 0..rows {
-                self.at += 1;
-                let id = next_id();
-                let stream = format!("note-{id}");
-                insert.execute(params![self.at, stream, id.as_bytes(), self.events])?;
-            }
-            commit.execute([])?;
+            let group = (0..rows).map(|_| Row::new(&self.events));
+            group_of(&self.connection, &mut self.at, group)?;
         }
         Ok(start.elapsed())
+    }
+}
+
+/// What a caller hands over.
+struct Row {
+    id: uuid::Uuid,
+    stream: String,
+    events: Vec<u8>,
+}
+
+impl Row {
+    fn new(events: &[u8]) -> Self {
+        let id = next_id();
+        Self {
+            id,
+            stream: format!("note-{id}"),
+            events: events.to_vec(),
+        }
+    }
+}
+
+/// Writes one group in one transaction.
+fn group_of(
+    connection: &Connection,
+    at: &mut i64,
+    rows: impl Iterator<Item = Row>,
+) -> rusqlite::Result<()> {
+    connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO commits (at, stream, first, count, command, actor, time,
+             correlation, causation, events)
+         VALUES (?1, ?2, 1, 1, ?3, 'ada', 1700000000000, ?3, ?3, ?4)",
+    )?;
+    for row in rows {
+        *at += 1;
+        insert.execute(params![*at, row.stream, row.id.as_bytes(), row.events])?;
+    }
+    connection.prepare_cached("COMMIT")?.execute([])?;
+    Ok(())
+}
+
+/// What a caller sends: a row, and where its answer goes.
+type Asked = (Row, tokio::sync::oneshot::Sender<i64>);
+
+/// A group-commit loop on a thread, with callers.
+struct Loop {
+    jobs: Option<mpsc::Sender<Asked>>,
+    thread: Option<JoinHandle<()>>,
+    events: Vec<u8>,
+}
+
+impl Loop {
+    fn start(mut bare: Bare) -> Self {
+        let (jobs, waiting) = mpsc::channel::<Asked>();
+        let events = bare.events.clone();
+        let thread = std::thread::spawn(move || {
+            while let Ok(first) = waiting.recv() {
+                let mut answers = Vec::new();
+                let group = std::iter::once(first).chain(waiting.try_iter().take(511));
+                let rows = group.map(|(row, answer)| {
+                    answers.push(answer);
+                    row
+                });
+                group_of(&bare.connection, &mut bare.at, rows).expect("written");
+                for answer in answers {
+                    // Nobody here goes away early.
+                    let _ = answer.send(bare.at);
+                }
+            }
+        });
+        Self {
+            jobs: Some(jobs),
+            thread: Some(thread),
+            events,
+        }
+    }
+
+    async fn run(&self, callers: u64, rounds: u64) -> Duration {
+        let start = Instant::now();
+        let tasks: Vec<_> = (0..callers)
+            .map(|_| {
+                let (jobs, events) = (self.jobs.clone().expect("running"), self.events.clone());
+                tokio::spawn(async move {
+                    for _ in 0..rounds {
+                        let (answer, answered) = tokio::sync::oneshot::channel();
+                        jobs.send((Row::new(&events), answer)).expect("taken");
+                        answered.await.expect("answered");
+                    }
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.expect("done");
+        }
+        start.elapsed()
+    }
+}
+
+impl Drop for Loop {
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        if let Some(thread) = self.thread.take() {
+            thread.join().expect("it ends");
+        }
     }
 }
 
