@@ -57,8 +57,8 @@ fn durable(c: &mut Criterion) {
         }
     }
     group.finish();
-    // Where each bench is only run once to see that it does, there is nothing to compare.
-    if !std::env::args().any(|arg| arg == "--test") {
+    // Where each bench is only run once to see that it does, or to profile it, there is nothing to compare.
+    if !std::env::args().any(|arg| arg == "--test" || arg == "--profile-time") {
         in_turn(&runtime);
     }
 }
@@ -67,7 +67,7 @@ const CONTENDERS: [&str; 4] = ["commands", "log alone", "loop with callers", "ba
 
 /// Rounds of each contender, one after the other, and a row of the table for each number of callers.
 fn in_turn(runtime: &Runtime) {
-    const ROUNDS: usize = 31;
+    const ROUNDS: usize = 21;
     println!("Medians of {ROUNDS} rounds in turn, per second; ratios round by round.\n");
     println!(
         "| callers | {} | with read model / loop with callers | / bare loop | log alone / loop with callers | / bare loop |",
@@ -76,7 +76,7 @@ fn in_turn(runtime: &Runtime) {
     println!("|---|---|---|---|---|---|---|---|---|");
     for callers in CALLERS {
         let mut contenders = [0, 1, 2, 3].map(|index| Contender::open(index, runtime));
-        let rounds = 400 / callers.isqrt();
+        let rounds = 240 / callers.isqrt();
         let mut rates = [const { Vec::new() }; 4];
         for round in 0..=ROUNDS {
             for (contender, rates) in contenders.iter_mut().zip(&mut rates) {

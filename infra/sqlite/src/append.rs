@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use cqrs_core::{
-    AppendError, Appended, CommandId, Commit, LogPosition, Partition, Position, ReservedValue,
-    StreamName, Version,
+    AppendError, Appended, CommandId, Commit, ExpectedVersion, LogPosition, Partition, Position,
+    ReservedValue, StreamName, Version,
 };
 use foldhash::fast::FixedState;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -82,7 +82,10 @@ impl Appender {
         connection: &Connection,
         commit: &Commit,
     ) -> rusqlite::Result<Result<Appended, AppendError>> {
-        let head = self.head(connection, &commit.stream)?;
+        let head = match self.heads.get(&commit.stream) {
+            None if begins(commit) => self.empty(&commit.stream),
+            _ => self.head(connection, &commit.stream)?,
+        };
         if !commit.expected.accepts(head.version, head.last) {
             let conflict = AppendError::Conflict {
                 stream: commit.stream.clone(),
@@ -99,11 +102,22 @@ impl Appender {
         let next = Position::new(self.positions[usize::from(partition.index())] + 1);
         let at = LogPosition::new(partition, next);
         if let Err(error) = self.insert(connection, commit, at, head.version) {
-            // A failed statement leaves the transaction as it was. The only
-            // constraint that is still open is the command's id.
-            return match is_constraint(&error) {
-                true => repeated(connection, commit)?.ok_or(error),
-                false => Err(error),
+            // A failed statement leaves the transaction as it was. The only constraints that are still
+            // open are the command's id and, where the head was not looked up, the stream's first version.
+            if !is_constraint(&error) {
+                return Err(error);
+            }
+            if let Some(repeated) = repeated(connection, commit)? {
+                return Ok(repeated);
+            }
+            let actual = self.head(connection, &commit.stream)?.version;
+            return match actual == head.version {
+                true => Err(error),
+                false => Ok(Err(AppendError::Conflict {
+                    stream: commit.stream.clone(),
+                    expected: commit.expected,
+                    actual,
+                })),
             };
         }
         reserve(connection, commit)?;
@@ -141,13 +155,18 @@ impl Appender {
                 })
             })
             .optional()?;
-        let head = found.unwrap_or_else(|| Head {
+        let head = found.unwrap_or_else(|| self.empty(stream));
+        self.heads.insert(stream, head);
+        Ok(head)
+    }
+
+    /// The head of a stream without commits.
+    fn empty(&self, stream: &StreamName) -> Head {
+        Head {
             version: Version::EMPTY,
             last: None,
             at: LogPosition::new(self.partition(stream), Position::START),
-        });
-        self.heads.insert(stream, head);
-        Ok(head)
+        }
     }
 
     fn partition(&self, stream: &StreamName) -> Partition {
@@ -194,6 +213,17 @@ impl Appender {
             ])?;
         Ok(())
     }
+}
+
+/// Whether the insert itself checks the version: only an empty stream will do, and versions are unique in a stream.
+///
+/// Values to reserve are checked before the insert, and the version before them.
+fn begins(commit: &Commit) -> bool {
+    let empty = matches!(
+        commit.expected,
+        ExpectedVersion::NoStream | ExpectedVersion::Exact(Version::EMPTY)
+    );
+    empty && commit.reservations.is_empty()
 }
 
 /// What an earlier append of the same command came to, if there was one.

@@ -21,6 +21,7 @@ mod parking;
 mod projection;
 mod queue;
 mod readers;
+mod recent;
 mod record;
 mod snapshot;
 mod store;

@@ -94,6 +94,9 @@ impl ReadLog for SqliteStore {
         max_events: usize,
     ) -> Result<Vec<RecordedCommit>, ReadError> {
         self.check_partition(partition)?;
+        if let Some(slice) = self.shared().recent.read(partition, after, max_events) {
+            return Ok(slice);
+        }
         let read =
             move |connection: &Connection| read_partition(connection, partition, after, max_events);
         self.read(read).await.map_err(unread)
@@ -279,14 +282,14 @@ fn read_partition(
 }
 
 /// Whole commits up to a number of events, at least one.
-struct Slice {
-    commits: Vec<RecordedCommit>,
+pub(crate) struct Slice {
+    pub(crate) commits: Vec<RecordedCommit>,
     events: usize,
     bytes: usize,
 }
 
 impl Slice {
-    fn new(max_events: usize) -> Self {
+    pub(crate) fn new(max_events: usize) -> Self {
         Self {
             commits: Vec::new(),
             events: max_events,
@@ -295,7 +298,7 @@ impl Slice {
     }
 
     /// Takes `commit` if it fits; `false` ends the slice.
-    fn take(&mut self, commit: RecordedCommit) -> bool {
+    pub(crate) fn take(&mut self, commit: RecordedCommit) -> bool {
         let bytes = commit.events.iter().map(|e| e.payload.len()).sum();
         let events = self.events.checked_sub(commit.events.len());
         let bytes = self.bytes.checked_sub(bytes);

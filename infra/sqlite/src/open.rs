@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use cqrs_core::{BoxError, PARTITION_HASH};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, params};
 use uuid::Uuid;
 
@@ -36,6 +37,8 @@ pub struct SqliteOptions {
     pub group: usize,
     /// Streams whose head is remembered; two generations of half as many.
     pub cached_heads: usize,
+    /// Bytes of payload, over all partitions, of the last commits that are kept for those who follow the log.
+    pub recent_bytes: usize,
     /// Pages in the write-ahead log before it is copied into the file.
     pub autocheckpoint_pages: u32,
 }
@@ -51,6 +54,7 @@ impl Default for SqliteOptions {
             queue_bytes: 256 << 20,
             group: 512,
             cached_heads: 16_384,
+            recent_bytes: 1 << 20,
             autocheckpoint_pages: 4_000,
         }
     }
@@ -235,6 +239,7 @@ fn connect_writer(path: &Path, options: &SqliteOptions) -> rusqlite::Result<Conn
          PRAGMA journal_size_limit=67108864; PRAGMA wal_autocheckpoint={}; PRAGMA cache_size=-{};",
         options.autocheckpoint_pages, options.writer_cache_kib
     ))?;
+    keep_plans(&connection)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
 }
@@ -246,8 +251,17 @@ pub(crate) fn connect_reader(path: &Path, cache_kib: u32) -> rusqlite::Result<Co
         "PRAGMA query_only=ON; PRAGMA temp_store=MEMORY; PRAGMA mmap_size=0;
          PRAGMA busy_timeout=5000; PRAGMA cache_size=-{cache_kib};"
     ))?;
+    keep_plans(&connection)?;
     connection.set_prepared_statement_cache_capacity(128);
     Ok(connection)
+}
+
+/// Keeps a statement's plan whatever is bound to it: SQLite with STAT4 else prepares many a cached
+/// statement anew each time that it runs, which costs more than running it.
+fn keep_plans(connection: &Connection) -> rusqlite::Result<()> {
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+        .map(drop)
 }
 
 fn identity(

@@ -12,13 +12,15 @@ use crate::error::{ReadFailure, WriteFailure};
 use crate::model::{ReadModel, checkpoint_on};
 use crate::parking;
 use crate::store::SqliteStore;
+use crate::writer::Keeping;
 
 /// A [`ReadModel`] in the store's own file. Cheap to clone.
 ///
 /// # Delivery
 ///
 /// Rows, checkpoint and parked events change in one savepoint of the group's transaction:
-/// a batch is written once or not at all, whatever crashes.
+/// a batch is written once or not at all, whatever crashes. A batch does not wait for the disk: after a
+/// power loss rows and checkpoint may stand where they stood before, and the runner goes on from there.
 #[derive(Debug)]
 pub struct SqliteProjection<M> {
     store: SqliteStore,
@@ -99,7 +101,10 @@ impl<M: ReadModel> Projection for SqliteProjection<M> {
 
     async fn apply(&self, batch: &Batch<'_>) -> Result<(), ApplyError> {
         let job = Job::of(Arc::clone(&self.model), batch);
-        let written = self.store.write(move |connection| job.run(connection));
+        // What it is made from is durable; it need not wait for the disk itself.
+        let written = self
+            .store
+            .write_keeping(Keeping::Derived, move |connection| job.run(connection));
         written.await.map_err(refused)
     }
 }

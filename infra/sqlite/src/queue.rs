@@ -1,7 +1,11 @@
 //! A queue between callers and the store's threads, bounded by number and by weight.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// How often the processor is given away in search of jobs before none is expected any more.
+const PATIENCE: u32 = 32;
 
 /// Why a job was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +17,8 @@ pub(crate) enum Refused {
 /// Jobs in the order of the calls, numbered from 0.
 pub(crate) struct Queue<T> {
     state: Mutex<State<T>>,
+    /// The number of jobs that wait, to be looked at without the lock.
+    waiting: AtomicUsize,
     ready: Condvar,
     max_jobs: usize,
     max_bytes: usize,
@@ -39,6 +45,7 @@ impl<T> Queue<T> {
                 idle: 0,
                 closed: false,
             }),
+            waiting: AtomicUsize::new(0),
             ready: Condvar::new(),
             max_jobs,
             max_bytes,
@@ -58,6 +65,7 @@ impl<T> Queue<T> {
         state.jobs.push_back((job, bytes));
         state.bytes += bytes;
         state.next += 1;
+        self.waiting.store(state.jobs.len(), Ordering::Release);
         let wake = state.idle > 0;
         drop(state);
         if wake {
@@ -93,7 +101,25 @@ impl<T> Queue<T> {
             taken += weight;
         }
         state.bytes -= taken;
+        self.waiting.store(state.jobs.len(), Ordering::Release);
         Some(first)
+    }
+
+    /// Gives the processor to whoever may bring jobs, until `expected` of them wait or no more come.
+    ///
+    /// Never sleeps; how long it takes is bounded by [`PATIENCE`] for each job that comes.
+    pub(crate) fn gather(&self, expected: usize) {
+        let (mut seen, mut patience) = (self.waiting.load(Ordering::Acquire), PATIENCE);
+        while seen < expected && patience > 0 {
+            std::thread::yield_now();
+            let waiting = self.waiting.load(Ordering::Acquire);
+            patience = if waiting > seen {
+                PATIENCE
+            } else {
+                patience - 1
+            };
+            seen = waiting;
+        }
     }
 
     /// The number that the next job will have.

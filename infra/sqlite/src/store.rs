@@ -15,7 +15,8 @@ use crate::ledger::Claims;
 use crate::open::{self, SqliteOptions};
 use crate::queue::{Queue, Refused};
 use crate::readers::{self, ReadJob};
-use crate::writer::{Job, Task, Writer};
+use crate::recent::RecentCommits;
+use crate::writer::{Job, Keeping, Task, Writer};
 
 /// Event log, ledger, snapshots and read models in one SQLite file. Cheap to clone.
 ///
@@ -46,6 +47,8 @@ pub(crate) struct Shared {
     pub(crate) reads: Queue<ReadJob>,
     /// The last durable position of each partition.
     pub(crate) tails: Vec<watch::Sender<Tail>>,
+    /// The last commits, for those who follow closely.
+    pub(crate) recent: RecentCommits,
     pub(crate) stopped: watch::Sender<bool>,
     pub(crate) claims: Claims,
 }
@@ -88,6 +91,7 @@ impl SqliteStore {
             done: AtomicU64::new(0),
             reads: Queue::new(options.queue, usize::MAX),
             tails,
+            recent: RecentCommits::new(options.partitions, options.recent_bytes),
             stopped: watch::Sender::new(false),
             claims: Claims::default(),
         });
@@ -196,11 +200,23 @@ impl SqliteStore {
         E: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
     {
+        self.write_keeping(Keeping::Durable, write)
+    }
+
+    /// [`write`](Self::write), with the choice of what its answer promises.
+    pub(crate) fn write_keeping<T, E, F>(
+        &self,
+        keeping: Keeping,
+        write: F,
+    ) -> impl Future<Output = Result<T, WriteFailure<E>>> + Send + use<T, E, F>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    {
         let (reply, answer) = oneshot::channel();
-        let pushed = self
-            .shared()
-            .writes
-            .push(Job::Work(Box::new(Task::new(write, reply))), 0);
+        let work = Box::new(Task::new(write, reply));
+        let pushed = self.shared().writes.push(Job::Work { work, keeping }, 0);
         async move {
             match pushed {
                 Ok(()) => answer

@@ -18,6 +18,9 @@ use crate::store::Shared;
 /// A group is closed once its commits hold this much.
 const GROUP_BYTES: usize = 8 << 20;
 
+/// The most jobs that are waited for before a group begins; more make a group worth its `fsync`.
+const GATHERED: usize = 64;
+
 type AppendReply = oneshot::Sender<Result<Appended, AppendError>>;
 
 /// What waits for the writer.
@@ -35,7 +38,30 @@ pub(crate) enum Job {
         expected: ExpectedVersion,
         reply: oneshot::Sender<Result<LogPosition, AppendError>>,
     },
-    Work(Box<dyn Work>),
+    Work {
+        work: Box<dyn Work>,
+        keeping: Keeping,
+    },
+}
+
+impl Job {
+    fn is_durable(&self) -> bool {
+        match self {
+            Self::Append { .. } => true,
+            // It writes nothing.
+            Self::Confirm { .. } => false,
+            Self::Work { keeping, .. } => *keeping == Keeping::Durable,
+        }
+    }
+}
+
+/// What the answer to a closure promises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keeping {
+    /// It survives a power loss.
+    Durable,
+    /// It can be made again from what is durable: a power loss may take it back, a crash of the process does not.
+    Derived,
 }
 
 /// A job that is a closure, run in a savepoint.
@@ -98,6 +124,31 @@ enum Answer {
     Work,
 }
 
+/// A job that is done, and to whom that is to be said.
+enum Done {
+    Append(AppendReply, Result<Appended, AppendError>),
+    Confirm(
+        oneshot::Sender<Result<LogPosition, AppendError>>,
+        Result<LogPosition, AppendError>,
+    ),
+    Work(Box<dyn Work>),
+}
+
+/// Answers whom it concerns; nobody need be there any more.
+fn answer(done: Vec<Done>) {
+    for done in done {
+        match done {
+            Done::Append(reply, answer) => {
+                let _ = reply.send(answer);
+            }
+            Done::Confirm(reply, answer) => {
+                let _ = reply.send(answer);
+            }
+            Done::Work(work) => work.answer(None),
+        }
+    }
+}
+
 /// Owns the connection that writes.
 pub(crate) struct Writer {
     connection: Connection,
@@ -105,7 +156,11 @@ pub(crate) struct Writer {
     appender: Appender,
     /// The last durable position of each partition.
     durable: Vec<u64>,
+    /// Those that followers were last woken for.
+    woken: Vec<u64>,
     group: usize,
+    /// Whether a commit waits for the disk, as the connection is set.
+    synced: bool,
     readers: Vec<JoinHandle<()>>,
     /// Held until the connection is closed.
     lock: File,
@@ -124,8 +179,10 @@ impl Writer {
             connection,
             shared,
             appender: Appender::new(heads.clone(), options.cached_heads),
+            woken: heads.clone(),
             durable: heads,
             group: options.group,
+            synced: true,
             readers,
             lock,
         }
@@ -135,7 +192,15 @@ impl Writer {
     pub(crate) fn run(mut self) {
         let shared = Arc::clone(&self.shared);
         let mut jobs = Vec::with_capacity(self.group.min(1_024));
-        while let Some(first) = shared.writes.take(self.group, GROUP_BYTES, &mut jobs) {
+        let mut answered = 0;
+        loop {
+            // Those who were answered together come back one by one: without this the first of them would be
+            // a group of its own, and the others wait for a second `fsync`.
+            shared.writes.gather(answered);
+            let Some(first) = shared.writes.take(self.group, GROUP_BYTES, &mut jobs) else {
+                break;
+            };
+            answered = jobs.len().min(GATHERED);
             self.group(first, &mut jobs);
         }
         self.close();
@@ -148,8 +213,10 @@ impl Writer {
         match transacted {
             Ok(answers) => {
                 self.durable.clone_from_slice(self.appender.positions());
+                let done = self.remember(jobs, answers);
+                self.move_tails();
+                answer(done);
                 self.wake_followers();
-                self.answer(jobs, answers);
             }
             Err(failure) => {
                 tracing::error!(error = %failure, jobs = jobs.len(), "a group was rolled back");
@@ -164,6 +231,7 @@ impl Writer {
     }
 
     fn transact(&mut self, jobs: &mut [Job]) -> Result<Vec<Answer>, StoreFailure> {
+        self.sync_commits(jobs.iter().any(Job::is_durable))?;
         self.statement("BEGIN IMMEDIATE")?;
         let mut answers = Vec::with_capacity(jobs.len());
         for job in jobs {
@@ -174,7 +242,7 @@ impl Writer {
                 Job::Confirm {
                     stream, expected, ..
                 } => Answer::Confirm(self.confirm(stream, *expected)?),
-                Job::Work(work) => {
+                Job::Work { work, .. } => {
                     self.work(work.as_mut())?;
                     Answer::Work
                 }
@@ -217,20 +285,41 @@ impl Writer {
         Ok(self.statement("RELEASE job")?)
     }
 
-    fn answer(&mut self, jobs: &mut Vec<Job>, answers: Vec<Answer>) {
-        for (job, answer) in jobs.drain(..).zip(answers) {
-            match (job, answer) {
-                (Job::Append { reply, .. }, Answer::Append(answer)) => {
-                    let _ = reply.send(answer);
-                }
-                (Job::Confirm { reply, .. }, Answer::Confirm(answer)) => {
-                    let _ = reply.send(answer);
-                }
-                (Job::Work(work), _) => work.answer(None),
-                // Answers are made in step with their jobs.
-                _ => {}
-            }
+    /// Lets commits wait for the disk, or not.
+    ///
+    /// Where they do not, what is committed is durable with the next commit that does: both are in one file, in this
+    /// order, and what recovery keeps of it is a prefix.
+    fn sync_commits(&mut self, synced: bool) -> rusqlite::Result<()> {
+        if self.synced != synced {
+            self.connection.execute_batch(match synced {
+                true => "PRAGMA synchronous=FULL",
+                false => "PRAGMA synchronous=NORMAL",
+            })?;
+            self.synced = synced;
         }
+        Ok(())
+    }
+
+    /// Keeps what was appended for those who follow the log.
+    fn remember(&self, jobs: &mut Vec<Job>, answers: Vec<Answer>) -> Vec<Done> {
+        let mut recent = self.shared.recent.lock();
+        let done = jobs.drain(..).zip(answers).filter_map(|pair| match pair {
+            (Job::Append { commit, reply }, Answer::Append(answer)) => {
+                if let Ok(appended) = &answer
+                    && !appended.repeated
+                {
+                    recent.push(commit, appended);
+                }
+                Some(Done::Append(reply, answer))
+            }
+            (Job::Confirm { reply, .. }, Answer::Confirm(answer)) => {
+                Some(Done::Confirm(reply, answer))
+            }
+            (Job::Work { work, .. }, _) => Some(Done::Work(work)),
+            // Answers are made in step with their jobs.
+            _ => None,
+        });
+        done.collect()
     }
 
     fn fail(&mut self, jobs: &mut Vec<Job>, failure: &StoreFailure) {
@@ -246,7 +335,7 @@ impl Writer {
                 Job::Confirm { stream, reply, .. } => {
                     let _ = reply.send(Err(failed(stream)));
                 }
-                Job::Work(work) => work.answer(Some(failure)),
+                Job::Work { work, .. } => work.answer(Some(failure)),
             }
         }
     }
@@ -259,16 +348,31 @@ impl Writer {
             Err(error) => tracing::error!(%error, "the log's end could not be read"),
         }
         self.appender.reset(self.durable.clone());
+        self.move_tails();
         self.wake_followers();
     }
 
-    fn wake_followers(&self) {
+    /// Shows everybody who asks what is durable now.
+    fn move_tails(&self) {
         for (tail, durable) in self.shared.tails.iter().zip(&self.durable) {
             tail.send_if_modified(|tail| {
-                let moved = tail.head != *durable;
                 tail.head = *durable;
-                moved
+                false
             });
+        }
+    }
+
+    /// Wakes whoever waits for more than there was.
+    fn wake_followers(&mut self) {
+        for ((tail, durable), woken) in self
+            .shared
+            .tails
+            .iter()
+            .zip(&self.durable)
+            .zip(&mut self.woken)
+        {
+            tail.send_if_modified(|_| *woken != *durable);
+            *woken = *durable;
         }
     }
 

@@ -7,7 +7,7 @@ use cqrs_core::{
 use cqrs_sqlite::{SqliteOptions, SqliteStore};
 use rusqlite::Connection;
 
-use crate::kit::{append, commit, fixture, open, stream};
+use crate::kit::{append, commit, fixture, from_the_file, open, stream};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_commits_of_64_callers_are_dense() {
@@ -158,7 +158,7 @@ async fn a_store_that_fails_says_so_and_goes_on() {
 
 #[tokio::test]
 async fn a_damaged_row_is_corrupt() {
-    let fixture = fixture();
+    let fixture = from_the_file();
     let stream = stream(1);
     for version in 0..3 {
         append(&fixture.store, &stream, version, &["{}"]).await;

@@ -20,6 +20,17 @@ mod one_partition {
     cqrs_core::checkpoint_store_contract!(open(1));
 }
 
+mod all_from_the_file {
+    fn open() -> cqrs_sqlite::SqliteStore {
+        let fixture = crate::kit::from_the_file();
+        // The store outlives this function, so its folder must.
+        let _ = fixture.folder.keep();
+        fixture.store
+    }
+
+    cqrs_core::event_log_contract!(open());
+}
+
 mod four_partitions {
     use super::open;
 

@@ -21,6 +21,17 @@ pub(crate) fn fixture() -> Fixture {
     Fixture { folder, store }
 }
 
+/// A store whose reads all go to its file.
+pub(crate) fn from_the_file() -> Fixture {
+    let folder = tempfile::tempdir().unwrap();
+    let options = SqliteOptions {
+        recent_bytes: 0,
+        ..SqliteOptions::default()
+    };
+    let store = SqliteStore::open(folder.path().join("store.db"), options).unwrap();
+    Fixture { store, folder }
+}
+
 pub(crate) fn open(folder: &TempDir, partitions: u16) -> SqliteStore {
     let options = SqliteOptions {
         partitions,
