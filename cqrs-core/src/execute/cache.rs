@@ -69,7 +69,16 @@ pub(super) enum Found<'s, A> {
     Loading(OwnedNotified),
     /// Nothing there: the caller loads.
     Absent,
+    /// A panic went through its state: the caller removes it, then there is nothing there.
+    Broken,
     Full,
+}
+
+/// How the weight of an entry changed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reweighed {
+    before: usize,
+    after: usize,
 }
 
 /// A folded stream.
@@ -114,19 +123,15 @@ impl<A: Aggregate> Cache<A> {
 
 impl<A: Aggregate> Shard<A> {
     pub(super) fn find(&mut self, stream: &StreamName, limit: usize) -> Found<'_, A> {
-        let broken = self.entries.peek(stream).is_some_and(
-            |entry| matches!(&entry.slot, Slot::Ready(ready) if ready.state.is_none()),
-        );
-        if broken {
-            self.remove(stream);
-        }
         match self.entries.get_mut(stream) {
             None => Found::Absent,
             Some(Entry {
                 epoch,
                 slot: Slot::Ready(ready),
             }) => {
-                if ready.under_way >= limit {
+                if ready.state.is_none() {
+                    Found::Broken
+                } else if ready.under_way >= limit {
                     Found::Full
                 } else {
                     Found::Ready(ready, *epoch)
@@ -146,13 +151,12 @@ impl<A: Aggregate> Shard<A> {
         }
     }
 
-    /// Puts the state of an empty stream in place, unread.
+    /// Puts the state of an empty stream in place, unread, where there is nothing.
     pub(super) fn assume_empty(&mut self, stream: &StreamName) {
         let epoch = self.next_epoch();
-        self.put(
-            stream,
+        self.entries.get_or_insert_ref(stream, || Entry {
             epoch,
-            Slot::Ready(Ready {
+            slot: Slot::Ready(Ready {
                 state: Some(A::default()),
                 version: Version::EMPTY,
                 last: None,
@@ -162,7 +166,7 @@ impl<A: Aggregate> Shard<A> {
                 tail_bytes: 0,
                 weight: 0,
             }),
-        );
+        });
     }
 
     fn next_epoch(&mut self) -> u64 {
@@ -175,12 +179,12 @@ impl<A: Aggregate> Shard<A> {
         self.entries.put(stream.clone(), Entry { epoch, slot });
     }
 
-    fn remove(&mut self, stream: &StreamName) -> Option<Entry<A>> {
-        let entry = self.entries.pop(stream)?;
-        if let Slot::Ready(ready) = &entry.slot {
+    pub(super) fn remove(&mut self, stream: &StreamName) {
+        if let Some(entry) = self.entries.pop(stream)
+            && let Slot::Ready(ready) = &entry.slot
+        {
             self.bytes -= ready.weight;
         }
-        Some(entry)
     }
 
     fn remove_epoch(&mut self, stream: &StreamName, epoch: u64) {
@@ -199,15 +203,9 @@ impl<A: Aggregate> Shard<A> {
         }
     }
 
-    /// Weighs a changed state anew and evicts what no longer fits, longest unused first.
-    pub(super) fn weigh(&mut self, stream: &StreamName, epoch: u64, limit: usize) {
-        let Some(ready) = self.ready(stream, epoch) else {
-            return;
-        };
-        let state = ready.state.as_ref().map_or(0, A::weight);
-        let weight = state + stream.as_str().len() + ENTRY_BYTES;
-        let before = std::mem::replace(&mut ready.weight, weight);
-        self.bytes = self.bytes - before + weight;
+    /// Takes note that an entry weighs something else now, and evicts what no longer fits, longest unused first.
+    pub(super) fn weighed(&mut self, change: Reweighed, limit: usize) {
+        self.bytes = self.bytes - change.before + change.after;
         let mut passed_over = 0;
         while self.bytes > limit && passed_over < PASSED_OVER {
             let Some((oldest, entry)) = self.entries.peek_lru() else {
@@ -263,10 +261,11 @@ impl<'c, A: Aggregate> Loading<'c, A> {
             weight: 0,
         };
         let due = ready.snapshot_is_due();
+        let change = ready.weigh(&self.stream);
         let mut shard = self.cache.shard(&self.stream);
         let epoch = shard.next_epoch();
         shard.put(&self.stream, epoch, Slot::Ready(ready));
-        shard.weigh(&self.stream, epoch, self.cache.shard_bytes);
+        shard.weighed(change, self.cache.shard_bytes);
         due
     }
 }
@@ -362,6 +361,15 @@ impl<A: Aggregate> Ready<A> {
                 command,
             },
         }
+    }
+
+    /// Weighs the changed state anew; the shard must be told.
+    #[must_use]
+    pub(super) fn weigh(&mut self, stream: &StreamName) -> Reweighed {
+        let state = self.state.as_ref().map_or(0, A::weight);
+        let after = state + stream.as_str().len() + ENTRY_BYTES;
+        let before = std::mem::replace(&mut self.weight, after);
+        Reweighed { before, after }
     }
 
     fn snapshot_is_due(&mut self) -> bool {

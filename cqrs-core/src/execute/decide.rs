@@ -69,13 +69,22 @@ impl<A: Aggregate, L: EventLog> Inner<A, L> {
         // Declared first, so dropped last: its drop takes the lock that a panic in `evolve` still holds here.
         let in_flight;
         let mut shard = self.cache.shard(stream);
-        if assume_empty && matches!(shard.find(stream, usize::MAX), Found::Absent) {
-            shard.assume_empty(stream);
+        let limit = self.cache.stream_queue;
+        let mut found = shard.find(stream, limit);
+        if matches!(found, Found::Broken) {
+            shard.remove(stream);
+            found = Found::Absent;
         }
-        let (ready, epoch) = match shard.find(stream, self.cache.stream_queue) {
+        if assume_empty && matches!(found, Found::Absent) {
+            shard.assume_empty(stream);
+            found = shard.find(stream, limit);
+        }
+        let (ready, epoch) = match found {
             Found::Ready(ready, epoch) => (ready, epoch),
             Found::Loading(notified) => return Step::Wait(notified),
-            Found::Absent => return Step::Load(Loading::begin(&self.cache, &mut shard, stream)),
+            Found::Absent | Found::Broken => {
+                return Step::Load(Loading::begin(&self.cache, &mut shard, stream));
+            }
             Found::Full => return Step::Failed(DispatchError::Overloaded),
         };
         let expected = ready.expected();
@@ -100,7 +109,8 @@ impl<A: Aggregate, L: EventLog> Inner<A, L> {
                     .map(|state| events.iter().fold(state, A::evolve));
                 ready.version = version;
                 ready.last = Some(envelope.command_id);
-                shard.weigh(stream, epoch, self.cache.shard_bytes);
+                let change = ready.weigh(stream);
+                shard.weighed(change, self.cache.shard_bytes);
                 return Step::Append {
                     landing,
                     in_flight,
