@@ -6,7 +6,8 @@ use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use cqrs_core::{
-    Actor, Aggregate, Command, CommandId, Decide, Decided, Envelope, Message, Timestamp, Version,
+    Actor, Aggregate, BoxError, Command, CommandId, Decide, Decided, Envelope, EventType, Message,
+    Snapshotted, Timestamp, Version,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -74,6 +75,22 @@ impl Aggregate for Note {
         Self {
             additions: self.additions + 1,
         }
+    }
+}
+
+impl Snapshotted for Note {
+    type Wire = u64;
+
+    fn schema() -> EventType {
+        EventType::new("note-snapshot", 1)
+    }
+
+    fn to_wire(&self) -> u64 {
+        self.additions
+    }
+
+    fn from_wire(additions: u64) -> Result<Self, BoxError> {
+        Ok(Self { additions })
     }
 }
 

@@ -347,3 +347,112 @@ impl HeadCache {
         self.old.clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use bytes::Bytes;
+    use cqrs_core::{Actor, CommitHeader, Encoding, EventData, EventType, Reservations, Timestamp};
+    use uuid::Uuid;
+
+    use super::*;
+
+    /// A store in memory that counts the steps of SQLite's machine.
+    struct Counted {
+        connection: Connection,
+        steps: Arc<AtomicU64>,
+        appender: Appender,
+        appended: u128,
+    }
+
+    impl Counted {
+        fn new() -> Self {
+            let mut connection = Connection::open_in_memory().unwrap();
+            connection
+                .execute_batch(include_str!("schema/store.sql"))
+                .unwrap();
+            let steps = Arc::new(AtomicU64::new(0));
+            let counter = Arc::clone(&steps);
+            let count = move || {
+                counter.fetch_add(1, Ordering::Relaxed);
+                false
+            };
+            connection.progress_handler(1, Some(count)).unwrap();
+            Self {
+                connection,
+                steps,
+                // No head but the last one is remembered.
+                appender: Appender::new(vec![0], 2),
+                appended: 0,
+            }
+        }
+
+        /// Appends to `stream`; gives the steps that it took.
+        fn append(&mut self, stream: u64, expected: ExpectedVersion) -> u64 {
+            self.appended += 1;
+            let id = Uuid::from_u128(self.appended);
+            let commit = Commit {
+                stream: StreamName::new("thing", &stream).unwrap(),
+                expected,
+                header: CommitHeader {
+                    command_id: CommandId::new(id),
+                    request: None,
+                    actor: Actor::parse("ada").unwrap(),
+                    time: Timestamp::from_millis(0),
+                    correlation_id: id,
+                    causation_id: id,
+                    trace: None,
+                },
+                events: vec![EventData {
+                    event_type: EventType::new("thing-done", 1),
+                    encoding: Encoding::Json,
+                    payload: Bytes::from_static(b"{}"),
+                }],
+                reservations: Reservations::none(),
+            };
+            let before = self.steps.load(Ordering::Relaxed);
+            let appended = self.appender.append(&self.connection, &commit);
+            appended.unwrap().unwrap();
+            self.steps.load(Ordering::Relaxed) - before
+        }
+
+        /// Begins `streams`, then goes on with the first, so that every statement has been prepared.
+        fn begin(&mut self, streams: u64) {
+            for stream in 0..streams {
+                self.append(stream, ExpectedVersion::NoStream);
+            }
+            self.append(0, ExpectedVersion::Any);
+        }
+
+        /// What it takes to begin a stream, to go on with one that is not remembered, and to find the log's end.
+        fn costs(&mut self) -> [u64; 3] {
+            let begin = self.append(u64::MAX, ExpectedVersion::NoStream);
+            self.append(u64::MAX - 1, ExpectedVersion::NoStream);
+            self.append(u64::MAX - 2, ExpectedVersion::NoStream);
+            let go_on = self.append(0, ExpectedVersion::Any);
+            let before = self.steps.load(Ordering::Relaxed);
+            assert_eq!(
+                load_heads(&self.connection, 1).unwrap()[0] as u128,
+                self.appended
+            );
+            [begin, go_on, self.steps.load(Ordering::Relaxed) - before]
+        }
+    }
+
+    #[test]
+    fn an_append_takes_as_many_steps_in_a_large_store_and_on_a_long_stream() {
+        let mut small = Counted::new();
+        small.begin(3);
+        let small = small.costs();
+        assert!(small.iter().all(|steps| *steps > 0), "{small:?}");
+
+        let mut large = Counted::new();
+        large.begin(2_000);
+        for _ in 0..2_000 {
+            large.append(0, ExpectedVersion::Any);
+        }
+        assert_eq!(large.costs(), small);
+    }
+}
