@@ -48,10 +48,9 @@ fn durable(c: &mut Criterion) {
     group.measurement_time(Duration::from_secs(2));
     for callers in CALLERS {
         group.throughput(Throughput::Elements(callers));
-        for contender in 0..CONTENDERS.len() {
-            let name = CONTENDERS[contender];
+        for (index, name) in CONTENDERS.into_iter().enumerate() {
             group.bench_function(BenchmarkId::new(name, callers), |bench| {
-                let mut contender = Contender::open(contender, &runtime);
+                let mut contender = Contender::open(index, &runtime);
                 bench.iter_custom(|rounds| contender.run(&runtime, callers, rounds));
             });
         }
