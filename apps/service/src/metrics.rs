@@ -3,6 +3,7 @@
 use std::fmt;
 
 use cqrs_core::{EventLog, ExecutorStats, Partition, Progress};
+use http_kit::{Health, Readiness};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
@@ -94,6 +95,15 @@ pub struct FollowerStats {
 }
 
 impl FollowerStats {
+    /// Shows in `readiness` how many streams are parked: one is worse, and no reason to get no requests.
+    pub fn report_parked(&self, readiness: &Readiness) {
+        let progress = self.progress.clone();
+        readiness.measure("parked_streams", move || match progress.parked_count() {
+            0 => (Health::Ok, 0),
+            parked => (Health::Degraded, parked as u64),
+        });
+    }
+
     /// The sum over partitions of the positions that are done.
     #[must_use]
     pub fn done(&self) -> u64 {

@@ -10,6 +10,7 @@ use prometheus_client::encoding::DescriptorEncoder;
 use social_service::gauge;
 
 /// Reads the log and how far the projection is behind it.
+#[derive(Clone)]
 pub(crate) struct StoreStats {
     pub(crate) store: SqliteStore,
     pub(crate) progress: Progress,
@@ -22,20 +23,26 @@ impl StoreStats {
         let head = self.store.head(partition).now_or_never();
         head.and_then(Result::ok).map_or(0, |head| head.get())
     }
+
+    /// How many commits the read model does not reflect yet.
+    pub(crate) fn lag(&self) -> u64 {
+        Partition::all(self.store.partitions())
+            .map(|partition| {
+                let done = self.progress.position(partition).get();
+                self.head(partition).saturating_sub(done)
+            })
+            .sum()
+    }
 }
 
 impl Collector for StoreStats {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let encoder = &mut encoder;
-        let (mut head, mut lag) = (0, 0);
-        for partition in Partition::all(self.store.partitions()) {
-            let durable = self.head(partition);
-            head += durable;
-            lag += durable.saturating_sub(self.progress.position(partition).get());
-        }
+        let partitions = Partition::all(self.store.partitions());
+        let head = partitions.map(|partition| self.head(partition)).sum();
         gauge(encoder, "log_head", "Commits in the log", head)?;
         let missing = "Commits not in the read model yet";
-        gauge(encoder, "projection_lag", missing, lag)?;
+        gauge(encoder, "projection_lag", missing, self.lag())?;
         let queued = self.store.queued() as u64;
         gauge(
             encoder,

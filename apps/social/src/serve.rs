@@ -1,5 +1,6 @@
 //! The server: wires the parts together and serves.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use cqrs_core::{ExecutorOptions, ProjectionRunner, Random, RunnerOptions};
@@ -37,29 +38,32 @@ async fn serve(service: Service, store: SqliteStore, config: Config) -> anyhow::
         RunnerOptions::default(),
     );
     let progress = runner.progress();
-    service.readiness().set("store", Health::Ok);
-
     let metrics = Arc::new(Metrics::new(Registry::default()));
-    metrics.collect(Box::new(StoreStats {
+    let stats = StoreStats {
         store: store.clone(),
         progress: progress.clone(),
-    }));
-    metrics.collect(Box::new(FollowerStats {
+    };
+    let following = FollowerStats {
         name: "projection",
         progress: progress.clone(),
-    }));
+    };
+    let readiness = service.readiness().clone();
+    following.report_parked(&readiness);
+    let lag = stats.clone();
+    readiness.measure("projection_lag", move || (Health::Ok, lag.lag()));
+    metrics.collect(Box::new(stats));
+    metrics.collect(Box::new(following));
     metrics.collect(Box::new(CommandStats(app.clone())));
     let commands = CommandEdge {
         mediator: Arc::new(social_api::mediator(app.clone(), store.clone())),
         authentication: config.authentication,
         namespace: store.namespace(),
     };
-    let queries = QueryEdge::new(SqliteQueries::new(store), Some(progress));
-    let readiness = service.readiness().clone();
+    let queries = QueryEdge::new(SqliteQueries::new(store.clone()), Some(progress));
     let api = Api::new(
         Some(commands.into()),
         Some(queries.into()),
-        readiness,
+        readiness.clone(),
         metrics,
     );
     service
@@ -69,7 +73,17 @@ async fn serve(service: Service, store: SqliteStore, config: Config) -> anyhow::
             let stopping = background.stopping();
             background.spawn("snapshots", async move {
                 app.run_snapshots(stopping).await;
-                Ok::<(), std::convert::Infallible>(())
+                Ok::<(), Infallible>(())
+            });
+            let stopping = background.stopping();
+            background.spawn("store", async move {
+                let ask = || store.check();
+                let watched = social_service::watch("store", Health::Down, readiness, ask);
+                tokio::select! {
+                    () = watched => {}
+                    () = stopping => {}
+                }
+                Ok::<(), Infallible>(())
             });
             Ok(background)
         })

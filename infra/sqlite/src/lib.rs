@@ -11,6 +11,7 @@
 mod append;
 mod backup;
 mod batch;
+mod check;
 mod checkpoint;
 mod error;
 mod ledger;
@@ -28,6 +29,7 @@ mod store;
 mod writer;
 
 pub use backup::{BackupError, backup_file};
+pub use check::CheckError;
 pub use error::{OpenError, ReadFailure, StoreFailure, WriteFailure};
 pub use ledger::SqliteClaim;
 pub use model::{ApplyFailure, ReadModel, checkpoint_on, is_parked_on};

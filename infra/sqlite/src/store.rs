@@ -1,7 +1,7 @@
 //! The store: one file, its writer and its readers.
 
 use std::path::Path;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -44,6 +44,8 @@ pub(crate) struct Shared {
     pub(crate) writes: Queue<Job>,
     /// The number of the first job that is not answered yet.
     pub(crate) done: AtomicU64,
+    /// Whether the last group was rolled back.
+    pub(crate) failed: AtomicBool,
     pub(crate) reads: Queue<ReadJob>,
     /// The last durable position of each partition.
     pub(crate) tails: Vec<watch::Sender<Tail>>,
@@ -89,6 +91,7 @@ impl SqliteStore {
             partitions: options.partitions,
             writes: Queue::new(options.queue, options.queue_bytes),
             done: AtomicU64::new(0),
+            failed: AtomicBool::new(false),
             reads: Queue::new(options.queue, usize::MAX),
             tails,
             recent: RecentCommits::new(options.partitions, options.recent_bytes),

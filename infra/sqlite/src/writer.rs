@@ -210,6 +210,8 @@ impl Writer {
         let after = first + jobs.len() as u64;
         let transacted = catch_unwind(AssertUnwindSafe(|| self.transact(jobs)))
             .unwrap_or_else(|_| Err(StoreFailure::new("the writer panicked")));
+        let failed = transacted.is_err();
+        self.shared.failed.store(failed, Ordering::Release);
         match transacted {
             Ok(answers) => {
                 self.durable.clone_from_slice(self.appender.positions());

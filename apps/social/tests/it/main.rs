@@ -10,6 +10,7 @@ mod idempotency;
 mod load;
 mod process;
 mod queries;
+mod readiness;
 mod server;
 
 use serde_json::{Value, json};

@@ -20,12 +20,16 @@ pub(crate) struct Server {
 /// The binary with nothing of this process's environment.
 pub(crate) fn social(data: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_social"));
+    alone(&mut command, data);
+    command
+}
+
+fn alone(command: &mut Command, data: &Path) {
     command
         .env_clear()
         .env("SOCIAL_DATA", data)
         .env("SOCIAL_LISTEN", "127.0.0.1:0")
         .env("RUST_LOG", "warn");
-    command
 }
 
 /// Runs `social` to its end.
@@ -48,8 +52,20 @@ impl Server {
     }
 
     pub(crate) fn start_in(data: Arc<TempDir>, environment: &[(&str, &str)]) -> Self {
-        let mut child = social(data.path())
-            .envs(environment.iter().copied())
+        let mut command = social(data.path());
+        command.envs(environment.iter().copied());
+        Self::spawn(command, data)
+    }
+
+    /// Through a `command` that becomes the binary, and is going to fail a lot.
+    pub(crate) fn start_as(mut command: Command, data: Arc<TempDir>) -> Self {
+        alone(&mut command, data.path());
+        command.env("RUST_LOG", "off");
+        Self::spawn(command, data)
+    }
+
+    fn spawn(mut command: Command, data: Arc<TempDir>) -> Self {
+        let mut child = command
             .stdout(Stdio::piped())
             .spawn()
             .expect("the binary starts");

@@ -6,6 +6,7 @@
 )]
 
 mod appends;
+mod check;
 mod contract;
 mod files;
 mod kit;
