@@ -1,6 +1,7 @@
 //! Many clients at once: no conflict reaches one of them, and counts are exact.
 
 use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -84,4 +85,28 @@ fn clients_on_one_post_all_get_through() {
     assert_eq!(post["comment_count"], json!(clients * WRITES));
     assert_eq!(post["like_count"], json!(clients));
     assert_eq!(post["version"], json!(1 + clients * (WRITES + 1)));
+}
+
+/// The hot post becomes a batch, not a queue of single writes: both are measured on one server, turn by turn,
+/// and each by its best round, since whatever else the machine does only ever slows a round down.
+#[test]
+fn one_post_takes_at_least_half_of_what_distinct_posts_take() {
+    const ROUNDS: u128 = 10;
+    let server = Server::start();
+    let timed = |post_of: &(dyn Fn(u128) -> u128 + Sync)| {
+        let begun = Instant::now();
+        load(&server, post_of);
+        begun.elapsed()
+    };
+    let (mut distinct, mut one) = (Duration::MAX, Duration::MAX);
+    for round in 0..ROUNDS {
+        let first = round * (CLIENTS + 1);
+        create(&server, first..=first + CLIENTS);
+        distinct = distinct.min(timed(&|client| first + client));
+        one = one.min(timed(&|_| first + CLIENTS));
+        if one <= distinct * 2 {
+            return;
+        }
+    }
+    panic!("the same writes took {distinct:?} on distinct posts, {one:?} on one");
 }
