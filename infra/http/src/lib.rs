@@ -4,6 +4,7 @@
 //! [`Response`]; an application matches on its own enum of routes, which
 //! [`Router::resolve`] hands back. The kit knows no post and no author.
 
+mod bare;
 mod body;
 mod config;
 mod content_type;

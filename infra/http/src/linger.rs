@@ -7,6 +7,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
+use crate::bare;
+
 /// Longest time for which a closed connection is still read.
 const LINGER: Duration = Duration::from_secs(1);
 
@@ -26,6 +28,8 @@ const MAX_DISCARDED: usize = 16 * 1024 * 1024;
 pub(crate) struct Lingering {
     stream: TcpStream,
     closing: Closing,
+    /// What is written in place of a bare refusal, from the byte on that is next.
+    refusal: Option<(Vec<u8>, usize)>,
 }
 
 enum Closing {
@@ -42,6 +46,7 @@ impl Lingering {
         Self {
             stream,
             closing: Closing::Not,
+            refusal: None,
         }
     }
 }
@@ -62,7 +67,24 @@ impl AsyncWrite for Lingering {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let Self {
+            stream, refusal, ..
+        } = &mut *self;
+        let mut stream = Pin::new(stream);
+        if refusal.is_none() {
+            *refusal = bare::with_body(bytes).map(|refusal| (refusal, 0));
+        }
+        let Some((answer, next)) = refusal else {
+            return stream.poll_write(context, bytes);
+        };
+        while *next < answer.len() {
+            match ready!(stream.as_mut().poll_write(context, &answer[*next..]))? {
+                0 => return Poll::Ready(Ok(0)),
+                written => *next += written,
+            }
+        }
+        *refusal = None;
+        Poll::Ready(Ok(bytes.len()))
     }
 
     fn poll_write_vectored(
@@ -70,6 +92,10 @@ impl AsyncWrite for Lingering {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        // A bare refusal is a head alone.
+        if let [head] = slices {
+            return self.poll_write(context, head);
+        }
         Pin::new(&mut self.stream).poll_write_vectored(context, slices)
     }
 
@@ -82,7 +108,9 @@ impl AsyncWrite for Lingering {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Self { stream, closing } = &mut *self;
+        let Self {
+            stream, closing, ..
+        } = &mut *self;
         if matches!(closing, Closing::Not) {
             ready!(Pin::new(&mut *stream).poll_shutdown(context))?;
             *closing = Closing::Discarding {

@@ -66,6 +66,10 @@ impl Default for ServerOptions {
 /// client that sends less than that gets to read its 401, 413 or 415. The
 /// connection keeps its place among [`ServerOptions::max_connections`] meanwhile.
 ///
+/// A connection kept alive is closed, without an answer, when the next request's head has not
+/// arrived [`ServerOptions::head_deadline`] after the last answer. A head that cannot be parsed, or is
+/// too large, is refused with a problem of the type `about:blank`, and the connection is closed.
+///
 /// At shutdown the listener is closed, idle connections too; requests under way
 /// get their answers until [`ServerOptions::drain_deadline`].
 ///

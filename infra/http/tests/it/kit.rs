@@ -92,6 +92,11 @@ pub(crate) async fn read_to_end(client: &mut TcpStream) -> String {
 
 /// Asserts that `answer` is one whole problem, and gives its body.
 pub(crate) fn problem(answer: &str, status: u16, slug: &str) -> serde_json::Value {
+    problem_of_type(answer, status, &format!("/problems/{slug}"))
+}
+
+/// The same of any type.
+pub(crate) fn problem_of_type(answer: &str, status: u16, r#type: &str) -> serde_json::Value {
     assert!(
         answer.starts_with(&format!("HTTP/1.1 {status} ")),
         "{answer}"
@@ -102,7 +107,11 @@ pub(crate) fn problem(answer: &str, status: u16, slug: &str) -> serde_json::Valu
         "{head}"
     );
     let body: serde_json::Value = serde_json::from_str(body).unwrap();
-    assert_eq!(body["type"], format!("/problems/{slug}"));
+    assert_eq!(
+        (&body["type"], &body["status"]),
+        (&r#type.into(), &status.into())
+    );
+    assert!(body["title"].is_string());
     body
 }
 

@@ -3,7 +3,7 @@ use std::time::Duration;
 use http_kit::{BodyLimits, ServerOptions};
 use tokio::io::AsyncWriteExt;
 
-use crate::kit::{Server, problem, read_to_end};
+use crate::kit::{Server, problem, problem_of_type, read_to_end};
 
 /// Far more than the buffers of both sockets hold: writing it all succeeds
 /// only while the server goes on reading.
@@ -12,8 +12,16 @@ const UPLOAD: usize = 12 * 1024 * 1024;
 #[tokio::test]
 async fn garbage_is_answered_400() {
     let server = Server::default().await;
-    let answer = server.exchange("\u{1}not http at all\r\n\r\n").await;
-    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    for garbage in [
+        "\u{1}not http at all\r\n\r\n",
+        "GET /hello HTTP/1.1\r\nno header\r\n\r\n",
+        "GET /hello HTTP/9.9\r\n\r\n",
+        "POST /length HTTP/1.1\r\nhost: a\r\ncontent-length: x\r\n\r\n",
+    ] {
+        let answer = server.exchange(garbage).await;
+        problem_of_type(&answer, 400, "about:blank");
+        assert!(answer.contains("connection: close\r\n"), "{answer}");
+    }
 }
 
 #[tokio::test]
