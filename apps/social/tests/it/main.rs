@@ -8,9 +8,12 @@ mod crash;
 mod errors;
 mod idempotency;
 mod load;
+mod messages;
+mod preconditions;
 mod process;
 mod queries;
 mod readiness;
+mod refusals;
 mod server;
 
 use serde_json::{Value, json};
