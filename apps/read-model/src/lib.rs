@@ -4,12 +4,17 @@
 //! the wire. Neither knows the store: every store behind the trait answers alike.
 
 mod cursor;
+mod model;
+mod paging;
+mod postgres;
 mod query;
 mod sqlite;
 mod views;
 
+pub use model::SocialReadModel;
+pub use postgres::PgQueries;
 pub use query::{
     AuthorKey, Missing, PageRequest, PostFilter, QueryError, SocialQueries, Sort, Tokens,
 };
-pub use sqlite::{SocialReadModel, SqliteQueries};
+pub use sqlite::SqliteQueries;
 pub use views::{AuthorView, CommentView, LikeView, Page, PostView, UtcMillis};

@@ -5,23 +5,8 @@ use rusqlite::{OptionalExtension, params};
 use social_domain::{AuthorEvent, PostEvent};
 use uuid::Uuid;
 
-use crate::sqlite::model::SocialReadModel;
+use crate::model::{Contradiction, Happened, SocialReadModel};
 use crate::sqlite::slice::Slice;
-
-/// The log says what cannot be, after what it said before.
-#[derive(Debug, thiserror::Error)]
-enum Contradiction {
-    #[error("stream `{0}` holds neither a post nor an author")]
-    Stream(String),
-    #[error("there is no post before this event")]
-    NoPost,
-    #[error("the post is deleted before this event")]
-    Deleted,
-    #[error("there is no comment `{0}` before this event")]
-    NoComment(Uuid),
-    #[error("the actor is not registered before this event")]
-    NotRegistered,
-}
 
 /// A comment's place in its table, and whose it is.
 struct Comment {
@@ -49,20 +34,11 @@ impl Slice<'_> {
         event: &RecordedEvent<'_>,
         index: usize,
     ) -> Result<(), BoxError> {
-        let stream = &event.commit.stream;
         let at = event.commit.header.time.as_millis();
         let version = i64::try_from(event.version.get())?;
-        match stream.category() {
-            "post" => {
-                let post = Uuid::try_parse(stream.id())?;
-                let decoded = model.posts.decode(event.data)?;
-                self.apply_to_post(post, decoded, at, version, index)
-            }
-            "author" => {
-                let decoded = model.authors.decode(event.data)?;
-                self.apply_to_author(stream.id(), decoded, at, version)
-            }
-            _ => Err(Contradiction::Stream(stream.to_string()).into()),
+        match model.decode(event)? {
+            Happened::ToPost(post, event) => self.apply_to_post(post, event, at, version, index),
+            Happened::ToAuthor(actor, event) => self.apply_to_author(&actor, event, at, version),
         }
     }
 

@@ -7,5 +7,4 @@ mod queries;
 mod read;
 mod slice;
 
-pub use model::SocialReadModel;
 pub use queries::SqliteQueries;

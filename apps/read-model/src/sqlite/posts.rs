@@ -10,20 +10,13 @@ use cqrs_core::Actor;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
-use crate::cursor::{NewKey, TopKey};
+use crate::paging::After;
 use crate::query::{PostFilter, Sort};
 use crate::sqlite::read::{POST, Read, post_view, store};
 use crate::views::PostView;
 
 /// So many posts are sorted for a page without a thought.
 const FEW: u32 = 1_000;
-
-/// Where a page of posts begins.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum After {
-    New(NewKey),
-    Top(TopKey),
-}
 
 /// What is walked to find a page's posts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,6 +4,7 @@ use rusqlite::StatementStatus;
 use uuid::Uuid;
 
 use super::*;
+use crate::cursor::{NewKey, TopKey};
 
 fn tables() -> Connection {
     let connection = Connection::open_in_memory().unwrap();

@@ -5,11 +5,11 @@ use cqrs_sqlite::{ReadFailure, SqliteStore, checkpoint_on, is_parked_on};
 use rusqlite::Connection;
 use uuid::Uuid;
 
-use crate::cursor::{self, LikeKey, NewKey, TopKey};
-use crate::query::{AuthorKey, PageRequest, PostFilter, QueryError, SocialQueries, Sort, Tokens};
-use crate::sqlite::model::SocialReadModel;
-use crate::sqlite::posts::{self, After};
-use crate::sqlite::read;
+use crate::cursor::{CommentKey, LikeKey};
+use crate::model::SocialReadModel;
+use crate::paging::{self, After, SocialRows};
+use crate::query::{AuthorKey, PageRequest, PostFilter, QueryError, SocialQueries, Tokens};
+use crate::sqlite::{posts, read};
 use crate::views::{AuthorView, CommentView, LikeView, Page, PostView};
 
 /// [`SocialQueries`] on the read model in a [`SqliteStore`]. Cheap to clone.
@@ -73,6 +73,42 @@ fn check(connection: &Connection, tokens: &Tokens, partitions: u16) -> Result<()
     Ok(())
 }
 
+impl SocialRows for SqliteQueries {
+    async fn post_rows(
+        &self,
+        filter: &PostFilter,
+        after: Option<After>,
+        rows: u32,
+        tokens: &Tokens,
+    ) -> Result<Vec<PostView>, QueryError> {
+        let filter = filter.clone();
+        self.read(tokens, move |c| posts::posts(c, &filter, after, rows))
+            .await
+    }
+
+    async fn comment_rows(
+        &self,
+        post: Uuid,
+        after: Option<CommentKey>,
+        rows: u32,
+        tokens: &Tokens,
+    ) -> Result<Vec<(CommentKey, CommentView)>, QueryError> {
+        self.read(tokens, move |c| read::comments(c, post, after, rows))
+            .await
+    }
+
+    async fn like_rows(
+        &self,
+        post: Uuid,
+        after: Option<LikeKey>,
+        rows: u32,
+        tokens: &Tokens,
+    ) -> Result<Vec<LikeView>, QueryError> {
+        self.read(tokens, move |c| read::likes(c, post, after, rows))
+            .await
+    }
+}
+
 impl SocialQueries for SqliteQueries {
     async fn post(&self, id: Uuid, tokens: &Tokens) -> Result<PostView, QueryError> {
         self.read(tokens, move |c| read::post(c, id)).await
@@ -84,33 +120,7 @@ impl SocialQueries for SqliteQueries {
         page: &PageRequest,
         tokens: &Tokens,
     ) -> Result<Page<PostView>, QueryError> {
-        let (list, rows) = (cursor::posts_list(filter), page.rows());
-        let after = match (&page.cursor, filter.sort) {
-            (None, _) => None,
-            (Some(text), Sort::New) => Some(After::New(cursor::decode(&list, text)?)),
-            (Some(text), Sort::Top) => Some(After::Top(cursor::decode(&list, text)?)),
-        };
-        let (asked, sort) = (filter.clone(), filter.sort);
-        let found = self
-            .read(tokens, move |c| posts::posts(c, &asked, after, rows))
-            .await?;
-        let (items, more) = read::cut(found, rows);
-        let next = items.last().filter(|_| more).map(|last| {
-            let (id, created_at) = (last.id, last.created_at.timestamp().as_millis());
-            match sort {
-                Sort::New => cursor::encode(&list, &NewKey { created_at, id }),
-                Sort::Top => {
-                    let like_count = i64::try_from(last.like_count).unwrap_or(i64::MAX);
-                    let key = TopKey {
-                        like_count,
-                        created_at,
-                        id,
-                    };
-                    cursor::encode(&list, &key)
-                }
-            }
-        });
-        Ok(Page { items, next })
+        paging::posts(self, filter, page, tokens).await
     }
 
     async fn comments(
@@ -119,17 +129,7 @@ impl SocialQueries for SqliteQueries {
         page: &PageRequest,
         tokens: &Tokens,
     ) -> Result<Page<CommentView>, QueryError> {
-        let (list, rows) = (cursor::post_list("comments", post), page.rows());
-        let after = page.cursor.as_deref();
-        let after = after.map(|text| cursor::decode(&list, text)).transpose()?;
-        let found = self
-            .read(tokens, move |c| read::comments(c, post, after, rows))
-            .await?;
-        let (found, more) = read::cut(found, rows);
-        let last = found.last().filter(|_| more);
-        let next = last.map(|(key, _)| cursor::encode(&list, key));
-        let items = found.into_iter().map(|(_, comment)| comment).collect();
-        Ok(Page { items, next })
+        paging::comments(self, post, page, tokens).await
     }
 
     async fn comment(
@@ -147,18 +147,7 @@ impl SocialQueries for SqliteQueries {
         page: &PageRequest,
         tokens: &Tokens,
     ) -> Result<Page<LikeView>, QueryError> {
-        let (list, rows) = (cursor::post_list("likes", post), page.rows());
-        let after = page.cursor.as_deref();
-        let after = after.map(|text| cursor::decode(&list, text)).transpose()?;
-        let found = self
-            .read(tokens, move |c| read::likes(c, post, after, rows))
-            .await?;
-        let (items, more) = read::cut(found, rows);
-        let next = items.last().filter(|_| more).map(|last| {
-            let actor = last.actor.clone();
-            cursor::encode(&list, &LikeKey { actor })
-        });
-        Ok(Page { items, next })
+        paging::likes(self, post, page, tokens).await
     }
 
     async fn author(&self, key: &AuthorKey, tokens: &Tokens) -> Result<AuthorView, QueryError> {

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
 
 use crate::cursor::{CommentKey, LikeKey};
+use crate::paging::count;
 use crate::query::{AuthorKey, Missing, QueryError};
 use crate::views::{AuthorView, CommentView, LikeView, PostView, UtcMillis};
 
@@ -213,16 +214,4 @@ fn id(row: &Row<'_>, column: usize) -> rusqlite::Result<Uuid> {
 
 fn time(millis: i64) -> UtcMillis {
     Timestamp::from_millis(millis).into()
-}
-
-/// Counts are never below zero.
-fn count(stored: i64) -> u64 {
-    stored.max(0).unsigned_abs()
-}
-
-/// Cuts the row that was read only to know that there are more; its list goes on after the last.
-pub(super) fn cut<T>(mut rows: Vec<T>, limit: u32) -> (Vec<T>, bool) {
-    let more = rows.len() > limit as usize;
-    rows.truncate(limit as usize);
-    (rows, more)
 }

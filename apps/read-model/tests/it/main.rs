@@ -9,6 +9,7 @@
 mod suite;
 mod harness;
 mod history;
+mod postgres;
 mod recount;
 mod sqlite;
 

@@ -66,5 +66,5 @@ fn the_model_names_its_events_and_its_layout() {
     let model = SocialReadModel::new();
     assert!(model.handles("post-liked") && model.handles("handle-changed"));
     assert!(!model.handles("account-opened"));
-    assert_eq!(model.layout(), SocialReadModel::LAYOUT);
+    assert_eq!(model.layout(), 2);
 }
