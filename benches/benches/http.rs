@@ -7,7 +7,6 @@
 //! model; after every measured run a `GET` of the last post must answer within a second. The bare
 //! server reads the same requests and answers the very bytes that `social` answered once: it parses
 //! no JSON, decides nothing and stores nothing. Client and server share the machine in both.
-#![allow(missing_docs, reason = "criterion's macros make public functions")]
 
 use std::convert::Infallible;
 use std::io::{BufRead, BufReader};
@@ -17,7 +16,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -31,6 +30,19 @@ use tokio::runtime::Runtime;
 
 const CONNECTIONS: u64 = 64;
 
+fn main() {
+    if let Some(answer) = std::env::var_os(ANSWER) {
+        let answer = std::fs::read(answer).expect("an answer");
+        Runtime::new().expect("a runtime").block_on(bare(&answer));
+        return;
+    }
+    http(&mut Criterion::default().configure_from_args());
+    Criterion::default().configure_from_args().final_summary();
+}
+
+/// Names the file with the answer to a process that is to be the bare server.
+const ANSWER: &str = "BENCH_HTTP_ANSWER";
+
 fn http(c: &mut Criterion) {
     let runtime = Runtime::new().expect("a runtime");
     let mut group = c.benchmark_group("http");
@@ -39,9 +51,11 @@ fn http(c: &mut Criterion) {
     group.measurement_time(Duration::from_secs(4));
     group.throughput(Throughput::Elements(CONNECTIONS));
 
-    let social = Social::start();
+    let social = Server::social();
     let mut clients = runtime.block_on(Client::connect(social.address));
     let answer = runtime.block_on(clients[0].post());
+    let bare = Server::bare(&answer);
+    let mut others = runtime.block_on(Client::connect(bare.address));
     group.bench_function("POST /v1/posts", |bench| {
         bench.iter_custom(|rounds| {
             let elapsed = run(&runtime, &mut clients, rounds);
@@ -50,15 +64,40 @@ fn http(c: &mut Criterion) {
             elapsed
         });
     });
-    eprintln!("social: {}", social.resident());
-    drop(social);
-
-    let address = runtime.block_on(bare(&answer));
-    let mut clients = runtime.block_on(Client::connect(address));
     group.bench_function("bare hyper", |bench| {
-        bench.iter_custom(|rounds| run(&runtime, &mut clients, rounds));
+        bench.iter_custom(|rounds| run(&runtime, &mut others, rounds));
     });
     group.finish();
+    if std::env::args().any(|arg| arg == "--test" || arg == "--profile-time") {
+        return;
+    }
+
+    const IN_TURN: usize = 21;
+    const ROUNDS: u64 = 80;
+    let mut rates = Vec::new();
+    for _ in 0..IN_TURN {
+        let rate = |elapsed: Duration| (CONNECTIONS * ROUNDS) as f64 / elapsed.as_secs_f64();
+        let own = rate(run(&runtime, &mut clients, ROUNDS));
+        let asked = runtime.block_on(is_current(&mut clients));
+        assert!(asked, "the read model is current within a second");
+        rates.push([own, rate(run(&runtime, &mut others, ROUNDS))]);
+    }
+    let median = |of: fn(&[f64; 2]) -> f64| {
+        let mut values: Vec<_> = rates.iter().map(of).collect();
+        values.sort_by(f64::total_cmp);
+        values[values.len() / 2]
+    };
+    println!("Medians of {IN_TURN} rounds in turn, requests per second; ratio round by round.\n");
+    let posts = clients.iter().map(Client::position).max().unwrap_or(0);
+    println!("| POST /v1/posts | bare hyper | ratio | memory of social after {posts} posts |");
+    println!("|---|---|---|---|");
+    println!(
+        "| {:.0} | {:.0} | {:.2} | {} |",
+        median(|rates| rates[0]),
+        median(|rates| rates[1]),
+        median(|rates| rates[0] / rates[1]),
+        social.resident()
+    );
 }
 
 /// `rounds` requests on each connection.
@@ -173,7 +212,7 @@ fn head_len(answer: &[u8]) -> Option<usize> {
 }
 
 /// A server that reads every request whole and answers what `answer` answered.
-async fn bare(answer: &[u8]) -> SocketAddr {
+async fn bare(answer: &[u8]) {
     let head = head_len(answer).expect("an answer");
     let text = String::from_utf8_lossy(&answer[..head]).into_owned();
     let mut template = Response::builder().status(201);
@@ -187,47 +226,62 @@ async fn bare(answer: &[u8]) -> SocketAddr {
     let template = template.body(Full::new(body)).expect("an answer");
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
     let address = listener.local_addr().expect("an address");
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            stream.set_nodelay(true).expect("set");
-            let template = template.clone();
-            let service = service_fn(move |request: Request<Incoming>| {
-                let answer = template.clone();
-                async move {
-                    request.into_body().collect().await.expect("a body");
-                    Ok::<_, Infallible>(answer)
-                }
-            });
-            let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-            tokio::spawn(connection);
-        }
-    });
-    address
+    println!("listening on http://{address}");
+    while let Ok((stream, _)) = listener.accept().await {
+        stream.set_nodelay(true).expect("set");
+        let template = template.clone();
+        let service = service_fn(move |request: Request<Incoming>| {
+            let answer = template.clone();
+            async move {
+                request.into_body().collect().await.expect("a body");
+                Ok::<_, Infallible>(answer)
+            }
+        });
+        let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+        tokio::spawn(connection);
+    }
 }
 
-/// The release binary on a store of its own; killed when dropped.
-struct Social {
+/// A server in a process of its own; killed when dropped.
+struct Server {
     child: Child,
     address: SocketAddr,
     _data: TempDir,
 }
 
-impl Social {
-    fn start() -> Self {
+impl Server {
+    /// The release binary, on a store of its own.
+    fn social() -> Self {
         let built = Command::new(env!("CARGO"))
             .args(["build", "--release", "-q", "-p", "social"])
             .status()
             .expect("cargo");
         assert!(built.success(), "social does not build");
         let data = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
-        let mut child = Command::new(binary())
+        let mut command = Command::new(binary());
+        command
             .env("SOCIAL_DATA", data.path())
             .env("SOCIAL_LISTEN", "127.0.0.1:0")
             .env("SOCIAL_AUTH", "off")
-            .env("RUST_LOG", "warn")
+            .env("RUST_LOG", "warn");
+        Self::start(command, data)
+    }
+
+    /// This very program, as the bare server.
+    fn bare(answer: &[u8]) -> Self {
+        let data = tempfile::tempdir().expect("a folder");
+        let file = data.path().join("answer");
+        std::fs::write(&file, answer).expect("written");
+        let mut command = Command::new(std::env::current_exe().expect("a path"));
+        command.env(ANSWER, file);
+        Self::start(command, data)
+    }
+
+    fn start(mut command: Command, data: TempDir) -> Self {
+        let mut child = command
             .stdout(Stdio::piped())
             .spawn()
-            .expect("the binary starts");
+            .expect("the server starts");
         let mut line = String::new();
         let stdout = child.stdout.take().expect("its output is piped");
         BufReader::new(stdout).read_line(&mut line).expect("a line");
@@ -244,8 +298,8 @@ impl Social {
     fn resident(&self) -> String {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
         let status = status.unwrap_or_default();
-        let lines = status.lines().filter(|line| line.starts_with("VmRSS"));
-        lines.collect()
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        line.unwrap_or("unknown").trim().to_owned()
     }
 }
 
@@ -256,13 +310,10 @@ fn binary() -> PathBuf {
     release.join("social")
 }
 
-impl Drop for Social {
+impl Drop for Server {
     fn drop(&mut self) {
         // Already gone is as good.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
-
-criterion_group!(benches, http);
-criterion_main!(benches);
