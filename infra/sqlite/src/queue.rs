@@ -3,9 +3,12 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// How often the processor is given away in search of jobs before none is expected any more.
 const PATIENCE: u32 = 32;
+/// However many come: no longer than about an `fsync`, which is what a fuller group saves.
+const LONGEST_GATHERING: Duration = Duration::from_micros(500);
 
 /// Why a job was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,10 +110,11 @@ impl<T> Queue<T> {
 
     /// Gives the processor to whoever may bring jobs, until `expected` of them wait or no more come.
     ///
-    /// Never sleeps; how long it takes is bounded by [`PATIENCE`] for each job that comes.
+    /// Never sleeps; ends after [`PATIENCE`] looks that found nothing new, or [`LONGEST_GATHERING`] in all.
     pub(crate) fn gather(&self, expected: usize) {
         let (mut seen, mut patience) = (self.waiting.load(Ordering::Acquire), PATIENCE);
-        while seen < expected && patience > 0 {
+        let begun = Instant::now();
+        while seen < expected && patience > 0 && begun.elapsed() < LONGEST_GATHERING {
             std::thread::yield_now();
             let waiting = self.waiting.load(Ordering::Acquire);
             patience = if waiting > seen {
