@@ -1,0 +1,21 @@
+//! The event bus on Kafka, and commands by message.
+//!
+//! Records are CloudEvents 1.0 in binary mode, one an event; partition *i* of the log is partition *i* of the topic, the
+//! key is the stream. A [`KafkaPublisher`] publishes whole slices for a relay; a [`KafkaConsumer`] gives the records of
+//! the partitions that its group assigns, to be judged by [`BusSource`](cqrs_core::BusSource).
+//!
+//! Every constructor that starts a client starts threads of librdkafka's; futures need a Tokio runtime.
+
+mod config;
+mod consumer;
+mod error;
+mod publisher;
+mod record;
+mod topic;
+
+pub use config::{KafkaConfig, Sasl, SaslMechanism, Secret, Tls};
+pub use consumer::KafkaConsumer;
+pub use error::{ClientError, TopicError};
+pub use publisher::{KafkaPublisher, PublisherOptions};
+pub use record::RecordError;
+pub use topic::ensure_topic;

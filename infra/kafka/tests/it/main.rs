@@ -1,0 +1,7 @@
+//! The bus on Kafka: on librdkafka's mock cluster, where errors can be injected, and on real brokers.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod bus;
+mod group;
+mod support;
+mod topic;
