@@ -3,5 +3,6 @@
 
 mod bus;
 mod group;
+mod requests;
 mod support;
 mod topic;
