@@ -64,6 +64,20 @@ pub trait PublishEvents: Send + Sync {
     fn end(&self, partition: Partition) -> impl Future<Output = Result<u64, BusError>> + Send;
 }
 
+impl<B: PublishEvents> PublishEvents for std::sync::Arc<B> {
+    fn publish(
+        &self,
+        partition: Partition,
+        slice: &[RecordedCommit],
+    ) -> impl Future<Output = Result<u64, BusError>> + Send {
+        (**self).publish(partition, slice)
+    }
+
+    fn end(&self, partition: Partition) -> impl Future<Output = Result<u64, BusError>> + Send {
+        (**self).end(partition)
+    }
+}
+
 /// One event on the bus, with all that makes its commit again once the commit's others are there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BusRecord {
