@@ -6,6 +6,8 @@ use cqrs_core::{
     BusSource, CommitSource, ConsumeEvents, Partition, Position, PublishEvents, RecordedCommit,
 };
 use cqrs_kafka::{KafkaConfig, KafkaConsumer, ensure_topic};
+use rdkafka::config::ClientConfig;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use crate::support::{FIRST, Wait, brokers, commits, mock, publisher, recorded, soon, unique};
@@ -116,6 +118,45 @@ async fn a_broker_that_is_away_fails_the_slice_in_time_and_comes_back() {
     soon(publisher.publish(FIRST, &all[10..])).await.unwrap();
     let consumer = KafkaConsumer::read_all(config, "events", 1).unwrap();
     let found = soon(read(&consumer, 1, FIRST, Position::START, 20)).await;
+    assert_eq!(found, all);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_goes_on_where_it_was_once_its_broker_is_back() {
+    let (cluster, config) = mock(1);
+    let publisher = publisher(&config, "events");
+    let all = commits(FIRST, 1, 20);
+    publisher.publish(FIRST, &all[..10]).await.unwrap();
+    let consumer = KafkaConsumer::read_all(config, "events", 1).unwrap();
+    let found = soon(read(&consumer, 1, FIRST, Position::START, 10)).await;
+    assert_eq!(found, all[..10]);
+    cluster.broker_down(1).unwrap();
+    let waits = tokio::time::timeout(Duration::from_millis(300), consumer.next(FIRST, 9)).await;
+    assert!(waits.is_err(), "it waits, and does not fail");
+    cluster.broker_up(1).unwrap();
+    soon(publisher.publish(FIRST, &all[10..])).await.unwrap();
+    let record = soon(consumer.next(FIRST, 1)).await.unwrap().remove(0);
+    assert_eq!(record.id.at.position.get(), 11, "nothing was given twice");
+}
+
+/// Something else was written to the topic.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_event_is_passed_over() {
+    let (_cluster, config) = mock(1);
+    let stranger: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", &config.brokers)
+        .create()
+        .unwrap();
+    let record = BaseRecord::to("events").partition(0).key("k").payload("?");
+    stranger.send(record).unwrap();
+    stranger.flush(Duration::from_secs(10)).unwrap();
+    let all = commits(FIRST, 1, 5);
+    publisher(&config, "events")
+        .publish(FIRST, &all)
+        .await
+        .unwrap();
+    let consumer = KafkaConsumer::read_all(config, "events", 1).unwrap();
+    let found = soon(read(&consumer, 1, FIRST, Position::START, 5)).await;
     assert_eq!(found, all);
 }
 
