@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::BoxError;
 use crate::envelope::{CommandId, RequestHash};
 use crate::stream::StreamName;
+use crate::time::Timestamp;
 
 /// A value that at most one stream may own at a time: `handle:ada`.
 ///
@@ -89,6 +90,8 @@ pub enum Claimed<C> {
         claim: C,
         /// 1 where no earlier attempt can have landed; from 2 on, look in the log before you decide.
         attempt: u32,
+        /// When the command was first received: decide with this, so that every attempt decides alike.
+        time: Timestamp,
     },
     /// It was answered before, without events; this is what was stored.
     Answered(Bytes),
@@ -116,6 +119,9 @@ pub enum LedgerError {
     /// Its queue is full; nothing happened.
     #[error("the ledger's queue is full")]
     Overloaded,
+    /// Another attempt holds the command; nothing happened. Claiming it tells what became of it.
+    #[error("another attempt holds the command")]
+    NotClaimed,
     /// The store failed; whether the call took effect is unknown. Calling again is safe.
     #[error("the ledger did not answer")]
     Store {
@@ -132,7 +138,7 @@ pub trait Ledger: Send + Sync {
     /// The right to decide a command; dropping it lets the command go.
     type Claim: Send;
 
-    /// Claims `command`, asked for as `request`.
+    /// Claims `command`, asked for as `request` and received at `time`.
     ///
     /// # Errors
     ///
@@ -141,6 +147,7 @@ pub trait Ledger: Send + Sync {
         &self,
         command: CommandId,
         request: RequestHash,
+        time: Timestamp,
     ) -> impl Future<Output = Result<Claimed<Self::Claim>, LedgerError>> + Send;
 
     /// Ends a claim. An answer is durable when this returns.

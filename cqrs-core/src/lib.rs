@@ -155,8 +155,9 @@ pub use bus::{
 };
 pub use codec::{Codec, DecodeError, EncodeError, Encoding, EventType};
 pub use coordinator::{
-    Advance, CommandClaims, Entered, Entry, Footing, Holder, Intended, Intent, IntentError,
-    IntentStore, Intents, Known, KnownState, Landed, Lease, LedgerFold, OpenIntent, Stored,
+    Advance, CommandClaims, Coordinator, CoordinatorClaim, CoordinatorOptions, Entered, Entry,
+    Footing, Holder, Intended, Intent, IntentError, IntentStore, Intents, Known, KnownState,
+    Landed, Lease, LedgerFold, OpenIntent, Stored,
 };
 pub use envelope::{
     Actor, CommandId, Envelope, Identity, InvalidActor, LandedMark, Mark, ReplayMark, RequestHash,

@@ -58,8 +58,15 @@ where
         let Some(request) = envelope.identity.request() else {
             return next.handle(command, envelope).await;
         };
-        let (claim, attempt) = match self.ledger.claim(envelope.command_id, request).await {
-            Ok(Claimed::Granted { claim, attempt }) => (claim, attempt),
+        let claimed = self
+            .ledger
+            .claim(envelope.command_id, request, envelope.time);
+        let (claim, attempt, time) = match claimed.await {
+            Ok(Claimed::Granted {
+                claim,
+                attempt,
+                time,
+            }) => (claim, attempt, time),
             Ok(Claimed::Answered(stored)) => {
                 let answer = Answer::decode(&stored)?;
                 envelope.replayed.set();
@@ -68,6 +75,7 @@ where
             Ok(Claimed::Running) => return Err(DispatchError::InProgress),
             Ok(Claimed::KeyReused) => return Err(DispatchError::KeyReused),
             Err(LedgerError::Overloaded) => return Err(DispatchError::Overloaded),
+            Err(LedgerError::NotClaimed) => return Err(DispatchError::InProgress),
             Err(LedgerError::Store { source }) => {
                 return Err(DispatchError::Unavailable { source });
             }
@@ -75,6 +83,7 @@ where
 
         let attempted = Envelope {
             attempt: attempt.max(envelope.attempt),
+            time,
             landed: LandedMark::watched(),
             ..envelope.clone()
         };
@@ -93,6 +102,7 @@ where
                 .await
             {
                 Ok(()) => result,
+                Err(LedgerError::NotClaimed) => Err(DispatchError::InProgress),
                 Err(error) => Err(DispatchError::Unavailable {
                     source: error.into(),
                 }),

@@ -6,6 +6,10 @@ use crate::envelope::{CommandId, Identity, Mark, RequestHash};
 use crate::mediator::Mediator;
 use crate::memory::MemoryStore;
 use crate::stream::StreamName;
+use crate::time::Timestamp;
+
+/// When the ledger says that the command was first received.
+const FIRST: Timestamp = Timestamp::from_millis(1_600_000_000_000);
 
 /// Holds one command: what the next claim gives, and how the last one ended.
 #[derive(Clone, Default)]
@@ -26,7 +30,11 @@ impl OneEntry {
     }
 
     fn granting(attempt: u32) -> Self {
-        Self::claiming(Ok(Claimed::Granted { claim: (), attempt }))
+        Self::claiming(Ok(Claimed::Granted {
+            claim: (),
+            attempt,
+            time: FIRST,
+        }))
     }
 
     fn failing_to_settle(self) -> Self {
@@ -48,7 +56,12 @@ fn away() -> LedgerError {
 impl Ledger for OneEntry {
     type Claim = ();
 
-    async fn claim(&self, _: CommandId, _: RequestHash) -> Result<Claimed<()>, LedgerError> {
+    async fn claim(
+        &self,
+        _: CommandId,
+        _: RequestHash,
+        _: Timestamp,
+    ) -> Result<Claimed<()>, LedgerError> {
         self.0.lock().unwrap().claims.pop().unwrap()
     }
 

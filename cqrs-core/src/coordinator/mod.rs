@@ -52,7 +52,7 @@
 //! | after the finish, before the answer | `DONE` | answered from the log |
 //! | a finish is lost, late or repeated | `INTENT`, or `DONE` already | the fold or whoever stumbles over it finishes; a row leaves `INTENT` once |
 //! | a slow insert lands after the take-over | the second insert under the id is refused | the first one's reply, from the log |
-//! | the attempt was taken over while deciding | intend and answer find another attempt | the command is not ours; nothing was written |
+//! | the attempt was taken over while deciding | intend and answer find another attempt | the command is [not claimed](crate::AppendError::NotClaimed); nothing was written |
 //! | a value belongs to a stream with an open intent | the intent | finished first (after its lease), then looked at again; else a conflict, which is not stored |
 //! | ledger absent | no answer | claims and intents fail; commands that need neither go on |
 //! | ledger emptied or restored under us | checkpoint rows gone, or behind the footing | nothing is granted until the fold has reached the log's heads |
@@ -67,9 +67,196 @@
 //! instance with a wrong clock holds or steals. The trait speaks in spans only, never in moments. What the coordinator itself
 //! waits for comes from a [`Timer`](crate::Timer) that is passed in.
 
+mod append;
+mod claim;
+mod finish;
+mod footing;
+mod gates;
+mod local;
+mod recover;
+mod run;
 mod store;
+mod wire;
 
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::envelope::CommandId;
+use crate::follow::Backoff;
+use crate::log::{EventLog, ReadError, ReadLog, RecordedCommit, TailLog};
+use crate::position::{Partition, Position};
+use crate::projection::Progress;
+use crate::stream::StreamName;
+use crate::version::Version;
+
+use finish::Finishes;
+use footing::Ground;
+use gates::Gates;
+use local::Local;
+
+pub use claim::CoordinatorClaim;
 pub use store::{
     Advance, CommandClaims, Entered, Entry, Footing, Holder, Intended, Intent, IntentError,
     IntentStore, Intents, Known, KnownState, Landed, Lease, LedgerFold, OpenIntent, Stored,
 };
+
+/// How a [`Coordinator`] works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CoordinatorOptions {
+    /// How long a row is held without being renewed.
+    pub lease: Duration,
+    /// How often leases are renewed; several times a lease.
+    pub renew_every: Duration,
+    /// How often intents whose lease is over are looked for.
+    pub sweep_every: Duration,
+    /// How long a commit waits for an intent in its way, before it is a conflict.
+    pub patience: Duration,
+    /// The pauses while it waits.
+    pub poll: Backoff,
+    /// The pauses while the ledger is away.
+    pub backoff: Backoff,
+    /// How many finishes wait at most; what is more is left to the fold.
+    pub finish_queue: usize,
+    /// How many are written at once.
+    pub finish_batch: usize,
+    /// How many events a slice of the fold holds at most, unless a single commit has more.
+    pub fold_events: usize,
+    /// How many slices a command folds by itself where the ledger was just opened; past them it fails, and
+    /// [`run`](Coordinator::run) does the rest.
+    pub fold_at_once: usize,
+}
+
+impl Default for CoordinatorOptions {
+    /// Leases of 10 s, renewed every 3 s; a sweep each second; waits of up to 12 s; 10,000 finishes, 256 at once; slices
+    /// of 500 events, 8 at once.
+    fn default() -> Self {
+        Self {
+            lease: Duration::from_secs(10),
+            renew_every: Duration::from_secs(3),
+            sweep_every: Duration::from_secs(1),
+            patience: Duration::from_secs(12),
+            poll: Backoff {
+                first: Duration::from_millis(2),
+                longest: Duration::from_millis(250),
+            },
+            backoff: Backoff::default(),
+            finish_queue: 10_000,
+            finish_batch: 256,
+            fold_events: 500,
+            fold_at_once: 8,
+        }
+    }
+}
+
+/// A log and a ledger of another store, together what the command path wants of both.
+///
+/// Give it to an [`Executor`](crate::Executor) as its log and to an [`Idempotency`](crate::Idempotency) as its
+/// ledger; drive [`run`](Self::run) beside them. Cheap to clone; clones are the same instance. Any number of instances,
+/// in any number of processes, may share log and ledger.
+///
+/// # Delivery
+///
+/// What the log acknowledged happened once; the ledger follows.
+///
+/// # Cancel safety
+///
+/// Dropping any future leaves the outcome unknown, and everything sound: what was begun is finished by a retry, by
+/// the sweeper or by the fold. Only the row of a claim whose client never asks again stays.
+pub struct Coordinator<L, I, T> {
+    inner: Arc<Inner<L, I, T>>,
+}
+
+struct Inner<L, I, T> {
+    log: L,
+    intents: I,
+    timer: T,
+    options: CoordinatorOptions,
+    instance: Uuid,
+    gates: Arc<Gates>,
+    local: Arc<Local>,
+    finishes: Finishes,
+    ground: Ground,
+    progress: Progress,
+}
+
+impl<L: EventLog, I: IntentStore, T> Coordinator<L, I, T> {
+    /// Coordinates `log` and `intents`.
+    ///
+    /// `instance` is another one each time: it tells this instance's rows from those of its own past.
+    #[must_use]
+    pub fn new(log: L, intents: I, timer: T, instance: Uuid, options: CoordinatorOptions) -> Self {
+        let partitions = log.partitions();
+        Self {
+            inner: Arc::new(Inner {
+                log,
+                intents,
+                timer,
+                options,
+                instance,
+                gates: Arc::default(),
+                local: Arc::default(),
+                finishes: Finishes::new(options.finish_queue),
+                ground: Ground::new(partitions),
+                progress: Progress::new(partitions),
+            }),
+        }
+    }
+}
+
+impl<L: ReadLog, I: Send + Sync, T: Send + Sync> ReadLog for Coordinator<L, I, T> {
+    async fn read_stream(
+        &self,
+        stream: &StreamName,
+        after: Version,
+        max_events: usize,
+    ) -> Result<Vec<RecordedCommit>, ReadError> {
+        self.inner.log.read_stream(stream, after, max_events).await
+    }
+
+    async fn read_partition(
+        &self,
+        partition: Partition,
+        after: Position,
+        max_events: usize,
+    ) -> Result<Vec<RecordedCommit>, ReadError> {
+        let log = &self.inner.log;
+        log.read_partition(partition, after, max_events).await
+    }
+
+    async fn find_commit(&self, command: CommandId) -> Result<Option<RecordedCommit>, ReadError> {
+        self.inner.log.find_commit(command).await
+    }
+}
+
+impl<L: TailLog, I: Send + Sync, T: Send + Sync> TailLog for Coordinator<L, I, T> {
+    fn partitions(&self) -> u16 {
+        self.inner.log.partitions()
+    }
+
+    async fn head(&self, partition: Partition) -> Result<Position, ReadError> {
+        self.inner.log.head(partition).await
+    }
+
+    async fn wait_past(&self, partition: Partition, after: Position) -> Result<(), ReadError> {
+        self.inner.log.wait_past(partition, after).await
+    }
+}
+
+impl<L, I, T> Clone for Coordinator<L, I, T> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+        }
+    }
+}
+
+impl<L, I, T> fmt::Debug for Coordinator<L, I, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Coordinator")
+            .field("instance", &self.inner.instance)
+            .finish_non_exhaustive()
+    }
+}

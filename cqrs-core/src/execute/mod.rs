@@ -307,6 +307,7 @@ impl<A: Aggregate, L: EventLog> Inner<A, L> {
                 field: "events".to_owned(),
                 reason: invalid.to_string(),
             },
+            AppendError::NotClaimed => DispatchError::InProgress,
             AppendError::Overloaded => DispatchError::Overloaded,
             store @ AppendError::Store { .. } => DispatchError::Unavailable {
                 source: store.into(),

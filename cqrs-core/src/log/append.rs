@@ -64,6 +64,9 @@ pub enum AppendError {
         /// Its owner.
         owner: StreamName,
     },
+    /// Another attempt of the command holds it in the ledger.
+    #[error("another attempt of the command holds it in the ledger")]
+    NotClaimed,
     /// The commit itself is refused.
     #[error(transparent)]
     Invalid(#[from] InvalidCommit),
@@ -102,6 +105,7 @@ pub trait AppendToLog: Send + Sync {
     /// - [`AppendError::Conflict`]: nothing was written; reload, decide again.
     /// - [`AppendError::KeyReused`], [`AppendError::Reserved`],
     ///   [`AppendError::Invalid`]: nothing was written; asking again does not help.
+    /// - [`AppendError::NotClaimed`]: nothing was written; claim the command again. Only where the ledger is another store.
     /// - [`AppendError::Overloaded`]: nothing was written; ask again later.
     /// - [`AppendError::Store`]: unknown outcome; append the identical commit again.
     ///

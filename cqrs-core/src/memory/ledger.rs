@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError};
 use crate::envelope::{CommandId, RequestHash};
 use crate::ledger::{Claimed, Ledger, LedgerError, ReservedValue, Settlement};
 use crate::stream::StreamName;
+use crate::time::Timestamp;
 
 use super::{MemoryStore, Shared};
 
@@ -37,6 +38,7 @@ impl Ledger for MemoryStore {
         &self,
         command: CommandId,
         request: RequestHash,
+        time: Timestamp,
     ) -> Result<Claimed<MemoryClaim>, LedgerError> {
         let claim = {
             let running = self.shared.running.lock();
@@ -70,6 +72,7 @@ impl Ledger for MemoryStore {
         Ok(Claimed::Granted {
             claim,
             attempt: if landed.is_some() { 2 } else { 1 },
+            time,
         })
     }
 

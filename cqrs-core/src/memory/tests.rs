@@ -15,6 +15,8 @@ use crate::stream::StreamName;
 use crate::time::Timestamp;
 use crate::version::{ExpectedVersion, Version};
 
+const TIME: Timestamp = Timestamp::from_millis(0);
+
 fn stream(name: &str) -> StreamName {
     StreamName::parse(name).unwrap()
 }
@@ -157,25 +159,25 @@ async fn a_claim_is_alone_and_its_answer_is_given_again() {
         CommandId::new(Uuid::from_u128(1)),
         RequestHash::new([1; 32]),
     );
-    let Claimed::Granted { claim, .. } = store.claim(id, request).await.unwrap() else {
+    let Claimed::Granted { claim, .. } = store.claim(id, request, TIME).await.unwrap() else {
         panic!("a new command was not granted");
     };
     assert!(matches!(
-        store.claim(id, request).await.unwrap(),
+        store.claim(id, request, TIME).await.unwrap(),
         Claimed::Running
     ));
     drop(claim);
-    let Claimed::Granted { claim, .. } = store.claim(id, request).await.unwrap() else {
+    let Claimed::Granted { claim, .. } = store.claim(id, request, TIME).await.unwrap() else {
         panic!("a dropped claim was kept");
     };
     let answer = Bytes::from_static(b"no");
     let settled = store.settle(claim, Settlement::Answered(answer.clone()));
     settled.await.unwrap();
-    let Claimed::Answered(again) = store.claim(id, request).await.unwrap() else {
+    let Claimed::Answered(again) = store.claim(id, request, TIME).await.unwrap() else {
         panic!("the answer was forgotten");
     };
     assert_eq!(again, answer);
     let other = RequestHash::new([2; 32]);
-    let reused = store.claim(id, other).await.unwrap();
+    let reused = store.claim(id, other, TIME).await.unwrap();
     assert!(matches!(reused, Claimed::KeyReused));
 }

@@ -68,3 +68,24 @@ mod intents {
         ManualClock::default()
     )));
 }
+
+mod coordinator {
+    use std::sync::Arc;
+
+    use cqrs_core::testing::{InstantTimer, ManualClock};
+    use cqrs_core::{Coordinator, CoordinatorOptions, MemoryIntents, MemoryStore};
+    use uuid::Uuid;
+
+    fn open() -> Coordinator<MemoryStore, MemoryIntents<Arc<ManualClock>>, InstantTimer> {
+        Coordinator::new(
+            MemoryStore::new(4),
+            MemoryIntents::new(Arc::default()),
+            InstantTimer,
+            Uuid::from_u128(1),
+            CoordinatorOptions::default(),
+        )
+    }
+
+    cqrs_core::event_log_contract!(open());
+    cqrs_core::ledger_contract!(open());
+}

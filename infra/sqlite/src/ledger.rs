@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cqrs_core::{
     Claimed, CommandId, Ledger, LedgerError, RequestHash, ReservedValue, Settlement, StreamName,
+    Timestamp,
 };
 use foldhash::fast::FixedState;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -92,6 +93,7 @@ impl Ledger for SqliteStore {
         &self,
         command: CommandId,
         request: RequestHash,
+        time: Timestamp,
     ) -> Result<Claimed<SqliteClaim>, LedgerError> {
         let shared = self.shared();
         let behind_the_queue = {
@@ -134,7 +136,11 @@ impl Ledger for SqliteStore {
             }
         };
         let claim = SqliteClaim { held, request };
-        Ok(Claimed::Granted { claim, attempt })
+        Ok(Claimed::Granted {
+            claim,
+            attempt,
+            time,
+        })
     }
 
     async fn settle(

@@ -5,10 +5,12 @@ use bytes::Bytes;
 use crate::envelope::{CommandId, RequestHash};
 use crate::ledger::{Claimed, Ledger, Settlement};
 use crate::log::AppendToLog;
+use crate::time::Timestamp;
 
 use super::{commit, exactly, stream};
 
 const REQUEST: RequestHash = RequestHash::new([1; 32]);
+const TIME: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 const OTHER: RequestHash = RequestHash::new([2; 32]);
 
 fn command(number: u64) -> CommandId {
@@ -18,8 +20,8 @@ fn command(number: u64) -> CommandId {
 }
 
 async fn granted<S: Ledger>(store: &S, command: CommandId) -> (S::Claim, u32) {
-    match store.claim(command, REQUEST).await.unwrap() {
-        Claimed::Granted { claim, attempt } => (claim, attempt),
+    match store.claim(command, REQUEST, TIME).await.unwrap() {
+        Claimed::Granted { claim, attempt, .. } => (claim, attempt),
         Claimed::Answered(_) | Claimed::Running | Claimed::KeyReused => {
             panic!("the claim was not granted")
         }
@@ -30,7 +32,7 @@ async fn granted<S: Ledger>(store: &S, command: CommandId) -> (S::Claim, u32) {
 pub async fn grants_a_new_command_once(store: impl Ledger) {
     let (held, attempt) = granted(&store, command(1)).await;
     assert_eq!(attempt, 1);
-    let second = store.claim(command(1), REQUEST).await.unwrap();
+    let second = store.claim(command(1), REQUEST, TIME).await.unwrap();
     assert!(matches!(second, Claimed::Running));
     granted(&store, command(2)).await;
     drop(held);
@@ -52,7 +54,7 @@ pub async fn answers_again_what_was_answered(store: impl Ledger) {
     let settlement = Settlement::Answered(answer.clone());
     store.settle(held, settlement).await.unwrap();
     for _ in 0..2 {
-        let again = store.claim(command(1), REQUEST).await.unwrap();
+        let again = store.claim(command(1), REQUEST, TIME).await.unwrap();
         assert!(matches!(again, Claimed::Answered(stored) if stored == answer));
     }
 }
@@ -60,7 +62,7 @@ pub async fn answers_again_what_was_answered(store: impl Ledger) {
 /// While it runs, once it was answered, and once it landed.
 pub async fn refuses_another_request_under_the_id(store: impl Ledger + AppendToLog) {
     let reused = async |number| {
-        let claimed = store.claim(command(number), OTHER).await.unwrap();
+        let claimed = store.claim(command(number), OTHER, TIME).await.unwrap();
         assert!(matches!(claimed, Claimed::KeyReused));
     };
     let (held, _) = granted(&store, command(1)).await;

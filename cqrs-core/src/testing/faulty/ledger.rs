@@ -4,6 +4,7 @@ use crate::BoxError;
 use crate::envelope::{CommandId, RequestHash};
 use crate::ledger::{Claimed, Ledger, LedgerError, ReservedValue, Settlement};
 use crate::stream::StreamName;
+use crate::time::Timestamp;
 
 use super::{Fault, Faulty, settle, yield_now};
 
@@ -33,8 +34,9 @@ impl<T: Ledger> Ledger for Faulty<T> {
         &self,
         command: CommandId,
         request: RequestHash,
+        time: Timestamp,
     ) -> Result<Claimed<T::Claim>, LedgerError> {
-        self.ledger(self.inner.claim(command, request)).await
+        self.ledger(self.inner.claim(command, request, time)).await
     }
 
     async fn settle(&self, claim: T::Claim, settlement: Settlement) -> Result<(), LedgerError> {

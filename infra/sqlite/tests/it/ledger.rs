@@ -1,10 +1,11 @@
 //! The ledger's memory across a restart, and behind the queue.
 
 use bytes::Bytes;
-use cqrs_core::{AppendToLog, Claimed, Ledger, RequestHash, Settlement};
+use cqrs_core::{AppendToLog, Claimed, Ledger, RequestHash, Settlement, Timestamp};
 
 use crate::kit::{commit, fixture, open, stream};
 
+const TIME: Timestamp = Timestamp::from_millis(0);
 const REQUEST: RequestHash = RequestHash::new([7; 32]);
 
 #[tokio::test]
@@ -19,8 +20,11 @@ async fn answers_and_effects_are_remembered_after_a_restart() {
         (effect, Settlement::Landed),
         (refusal, Settlement::Answered(answer.clone())),
     ] {
-        let claimed = fixture.store.claim(command, REQUEST).await.unwrap();
-        let Claimed::Granted { claim, attempt: 1 } = claimed else {
+        let claimed = fixture.store.claim(command, REQUEST, TIME).await.unwrap();
+        let Claimed::Granted {
+            claim, attempt: 1, ..
+        } = claimed
+        else {
             panic!("{claimed:?}");
         };
         fixture.store.append(landed.clone()).await.unwrap();
@@ -30,20 +34,20 @@ async fn answers_and_effects_are_remembered_after_a_restart() {
     drop(fixture.store);
 
     let store = open(&fixture.folder, 1);
-    let claimed = store.claim(effect, REQUEST).await.unwrap();
+    let claimed = store.claim(effect, REQUEST, TIME).await.unwrap();
     assert!(
         matches!(claimed, Claimed::Granted { attempt: 2, .. }),
         "{claimed:?}"
     );
-    let claimed = store.claim(refusal, REQUEST).await.unwrap();
+    let claimed = store.claim(refusal, REQUEST, TIME).await.unwrap();
     assert!(
         matches!(&claimed, Claimed::Answered(stored) if *stored == answer),
         "{claimed:?}"
     );
     let other = RequestHash::new([8; 32]);
     for command in [effect, refusal] {
-        drop(store.claim(command, REQUEST).await.unwrap());
-        let claimed = store.claim(command, other).await.unwrap();
+        drop(store.claim(command, REQUEST, TIME).await.unwrap());
+        let claimed = store.claim(command, other, TIME).await.unwrap();
         assert!(matches!(claimed, Claimed::KeyReused), "{claimed:?}");
     }
 }
@@ -55,10 +59,10 @@ async fn a_claim_dropped_with_its_append_still_queued_is_the_second_attempt() {
     let mut queued = commit(&stream(1), 0, &["{}"]);
     queued.header.request = Some(REQUEST);
     let command = queued.header.command_id;
-    let claimed = store.claim(command, REQUEST).await.unwrap();
+    let claimed = store.claim(command, REQUEST, TIME).await.unwrap();
     drop(store.append(queued));
     drop(claimed);
-    let claimed = store.claim(command, REQUEST).await.unwrap();
+    let claimed = store.claim(command, REQUEST, TIME).await.unwrap();
     assert!(
         matches!(claimed, Claimed::Granted { attempt: 2, .. }),
         "{claimed:?}"

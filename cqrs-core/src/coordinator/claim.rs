@@ -1,0 +1,281 @@
+//! Claiming and settling commands.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::envelope::{CommandId, RequestHash};
+use crate::ledger::{Claimed, Ledger, LedgerError, ReservedValue, Settlement};
+use crate::log::{EventLog, RecordedCommit};
+use crate::stream::StreamName;
+use crate::time::{Timer, Timestamp};
+
+use super::append::MISSING;
+use super::local::Claiming;
+use super::recover::Recovered;
+use super::{
+    Coordinator, Entered, Entry, IntentError, IntentStore, Known, KnownState, Landed, Stored,
+};
+
+/// How often a claim looks again at a row that changed under it.
+const ROUNDS: u32 = 8;
+
+/// The right to decide a command of a [`Coordinator`]; dropping it lets the command go.
+///
+/// What is dropped unsettled may have landed: the next attempt, of whichever instance, is at least the second. In this process it
+/// can begin at once, elsewhere when the lease is over.
+#[derive(Debug)]
+pub struct CoordinatorClaim {
+    claiming: Claiming,
+    request: RequestHash,
+    time: Timestamp,
+    right: Right,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Right {
+    /// The row is ours, as this attempt.
+    Held(u32),
+    /// It landed; there is nothing to decide, only an answer to be made again.
+    Landed,
+}
+
+fn away(source: impl Into<crate::BoxError>) -> LedgerError {
+    LedgerError::Store {
+        source: source.into(),
+    }
+}
+
+fn ledger(error: IntentError) -> LedgerError {
+    match error {
+        IntentError::Overloaded => LedgerError::Overloaded,
+        error => away(error),
+    }
+}
+
+impl<L: EventLog, I: IntentStore, T: Timer> Ledger for Coordinator<L, I, T> {
+    type Claim = CoordinatorClaim;
+
+    async fn claim(
+        &self,
+        command: CommandId,
+        request: RequestHash,
+        time: Timestamp,
+    ) -> Result<Claimed<CoordinatorClaim>, LedgerError> {
+        let claiming = match self.inner.local.claim(command, request) {
+            Ok(claiming) => claiming,
+            Err(held) if held == request => return Ok(Claimed::Running),
+            Err(_) => return Ok(Claimed::KeyReused),
+        };
+        let entry = Entry {
+            command,
+            request: Some(request),
+            time,
+            attempt: None,
+        };
+        for _ in 0..ROUNDS {
+            let (intents, lease, entry) = (&self.inner.intents, self.lease(), &entry);
+            let entered =
+                self.standing(
+                    move |footing| async move { intents.claim(entry, lease, &footing).await },
+                );
+            let known = match entered.await.map_err(ledger)? {
+                Entered::Granted => {
+                    return Ok(self.granted(claiming, request, time, 1));
+                }
+                Entered::Known(known) => known,
+            };
+            if known.request != Some(request) {
+                return Ok(Claimed::KeyReused);
+            }
+            let time = known.time;
+            match self.found(command, request, known).await? {
+                Found::Answered(answer) => return Ok(Claimed::Answered(answer)),
+                Found::Reused => return Ok(Claimed::KeyReused),
+                Found::Running => return Ok(Claimed::Running),
+                Found::TakenOver(attempt) => {
+                    return Ok(self.granted(claiming, request, time, attempt));
+                }
+                Found::Landed(attempt) => {
+                    return Ok(Claimed::Granted {
+                        claim: CoordinatorClaim {
+                            claiming,
+                            request,
+                            time,
+                            right: Right::Landed,
+                        },
+                        attempt: attempt.max(2),
+                        time,
+                    });
+                }
+                Found::Changed => {}
+            }
+        }
+        Ok(Claimed::Running)
+    }
+
+    async fn settle(
+        &self,
+        claim: CoordinatorClaim,
+        settlement: Settlement,
+    ) -> Result<(), LedgerError> {
+        let command = claim.claiming.command();
+        let intents = &self.inner.intents;
+        match (claim.right, settlement) {
+            (Right::Landed, Settlement::Landed | Settlement::LetGo) => Ok(()),
+            (Right::Landed, Settlement::Answered(_)) => Err(away(MISSING)),
+            (Right::Held(_), Settlement::Landed) => self.landed_unseen(command).await,
+            (Right::Held(attempt), Settlement::LetGo) => {
+                intents.let_go(command, attempt).await.map_err(ledger)
+            }
+            (Right::Held(attempt), Settlement::Answered(answer)) => {
+                let entry = &Entry {
+                    command,
+                    request: Some(claim.request),
+                    time: claim.time,
+                    attempt: Some(attempt),
+                };
+                let answer = &answer;
+                let stored = self.standing(move |footing| async move {
+                    intents.answer(entry, answer, &footing).await
+                });
+                match stored.await.map_err(ledger)? {
+                    Stored::Stored => Ok(()),
+                    Stored::Known(_) => Err(LedgerError::NotClaimed),
+                }
+            }
+        }
+    }
+
+    async fn owner(&self, value: &ReservedValue) -> Result<Option<StreamName>, LedgerError> {
+        self.footing().await.map_err(ledger)?;
+        for _ in 0..ROUNDS {
+            let holder = self.inner.intents.holder(value).await.map_err(ledger)?;
+            let Some(holder) = holder else {
+                return Ok(None);
+            };
+            let owner = (!holder.pending).then_some(holder.stream);
+            let Some(open) = holder.open else {
+                return Ok(owner);
+            };
+            // The intent may have landed, and take or free the value.
+            let Some(landed) = self.find(open.command).await? else {
+                return Ok(owner);
+            };
+            self.finish_now(&landed).await?;
+        }
+        Err(away("the value's owner changes too fast"))
+    }
+}
+
+/// What a row that was there before means for whoever claims it.
+enum Found {
+    Answered(bytes::Bytes),
+    /// The id is in the log, asked for otherwise.
+    Reused,
+    Running,
+    /// Ours, as this attempt.
+    TakenOver(u32),
+    /// In the log; the row was at this attempt.
+    Landed(u32),
+    /// Look again.
+    Changed,
+}
+
+impl<L: EventLog, I: IntentStore, T: Timer> Coordinator<L, I, T> {
+    fn granted(
+        &self,
+        claiming: Claiming,
+        request: RequestHash,
+        time: Timestamp,
+        attempt: u32,
+    ) -> Claimed<CoordinatorClaim> {
+        self.inner.local.holds(claiming.command(), attempt);
+        let right = Right::Held(attempt);
+        Claimed::Granted {
+            claim: CoordinatorClaim {
+                claiming,
+                request,
+                time,
+                right,
+            },
+            attempt,
+            time,
+        }
+    }
+
+    async fn found(
+        &self,
+        command: CommandId,
+        request: RequestHash,
+        known: Known,
+    ) -> Result<Found, LedgerError> {
+        let attempt = known.attempt;
+        match known.state {
+            KnownState::Answered(answer) => return Ok(Found::Answered(answer)),
+            KnownState::Done => return Ok(Found::Landed(attempt)),
+            KnownState::Claimed { .. } | KnownState::Intent(_) => {}
+        }
+        if let Some(commit) = self.find(command).await? {
+            if commit.header.request != Some(request) {
+                return Ok(Found::Reused);
+            }
+            if let Some(landed) = Landed::of(&commit) {
+                self.inner.finishes.push(landed);
+            }
+            return Ok(Found::Landed(attempt));
+        }
+        match known.state {
+            KnownState::Intent(open) => match self.recover(&open, None).await.map_err(away)? {
+                Recovered::Finished | Recovered::Dropped => Ok(Found::Changed),
+                Recovered::Held(_) => Ok(Found::Running),
+            },
+            KnownState::Claimed { owner, left }
+                if self.abandoned(command, attempt, owner, left) =>
+            {
+                let (lease, intents) = (self.lease(), &self.inner.intents);
+                let taken = self.standing(move |footing| async move {
+                    intents.take_over(command, attempt, lease, &footing).await
+                });
+                match taken.await.map_err(ledger)? {
+                    true => Ok(Found::TakenOver(attempt + 1)),
+                    false => Ok(Found::Running),
+                }
+            }
+            _ => Ok(Found::Running),
+        }
+    }
+
+    /// Whether nobody decides a `CLAIMED` row any more: its lease is over, or it was ours and its caller went away.
+    pub(super) fn abandoned(
+        &self,
+        command: CommandId,
+        attempt: u32,
+        owner: Uuid,
+        left: Duration,
+    ) -> bool {
+        let running = self.inner.local.running(command);
+        let held = running.is_some_and(|running| running.attempt == Some(attempt));
+        left.is_zero() || (owner == self.inner.instance && !held)
+    }
+
+    /// Sends a finish on its way for a commit that was found in the log, unless its append did.
+    async fn landed_unseen(&self, command: CommandId) -> Result<(), LedgerError> {
+        let running = self.inner.local.running(command);
+        if !running.is_some_and(|running| running.landed)
+            && let Some(landed) = self.find(command).await?.as_ref().and_then(Landed::of)
+        {
+            self.inner.finishes.push(landed);
+        }
+        Ok(())
+    }
+
+    async fn find(&self, command: CommandId) -> Result<Option<RecordedCommit>, LedgerError> {
+        self.inner.log.find_commit(command).await.map_err(away)
+    }
+
+    async fn finish_now(&self, commit: &RecordedCommit) -> Result<(), LedgerError> {
+        let landed: Vec<_> = Landed::of(commit).into_iter().collect();
+        self.inner.intents.finish(&landed).await.map_err(ledger)
+    }
+}
