@@ -5,6 +5,8 @@
 //! live. A [`PgProjection`] feeds one version: rows, checkpoint and parked events change in one
 //! transaction. A [`PgReader`] reads the live one: pointer, checkpoints and rows in one snapshot.
 //!
+//! A [`PgReplay`] makes the next version from the log, verifies it, puts it in the live one's place, and back.
+//!
 //! Nothing connects before it is used, and whatever is away is an error that says so: a service
 //! starts without the server and goes on when it comes.
 
@@ -15,6 +17,7 @@ mod name;
 mod options;
 mod projection;
 mod read;
+mod replay;
 mod rows;
 mod tls;
 mod transaction;
@@ -27,5 +30,9 @@ pub use name::{InvalidSchemaName, SchemaName};
 pub use options::{OptionsError, PgOptions, PgPool};
 pub use projection::PgProjection;
 pub use read::{PgRead, PgReader, ReadModelError};
+pub use replay::{
+    Difference, PgReplay, Promotion, ReplayError, ReplayLock, ReplayPhase, ReplayProgress,
+    ReplayState, Verified,
+};
 pub use rows::Rows;
 pub use writer::Writer;

@@ -4,11 +4,13 @@ use std::fmt;
 
 use cqrs_core::Partition;
 use deadpool_postgres::Pool;
-use tokio_postgres::{GenericClient, Row};
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, Row};
 
 use crate::error::ModelError;
 use crate::model::PgReadModel;
 use crate::name::SchemaName;
+use crate::transaction::Transaction;
 
 const CONTROL: &str = include_str!("schema/control.sql");
 
@@ -117,32 +119,51 @@ impl PgModels {
         model: &impl PgReadModel,
         partitions: u16,
     ) -> Result<ModelVersion, ModelError> {
-        let mut client = self.pool.get().await?;
-        let transaction = client.transaction().await?;
-        self.lock_changes(&*transaction).await?;
-        transaction
-            .batch_execute(&self.control.fill(CONTROL))
-            .await?;
-        let live = match self.find_live(&*transaction, model.name()).await? {
+        let mut transaction = Transaction::on(&self.pool)
+            .await
+            .map_err(ModelError::Store)?;
+        if let Some(live) = self.look(&transaction, model.name()).await? {
+            self.check_partitions(&transaction, &live, partitions)
+                .await?;
+            return known(model, live);
+        }
+        let (client, begun) = transaction.begin("BEGIN");
+        begun.await?;
+        self.lock_changes(client).await?;
+        client.batch_execute(&self.control.fill(CONTROL)).await?;
+        let live = match self.find_live(client, model.name()).await? {
             Some(live) => live,
             None => {
                 let state = ModelState::Live;
-                let made = self.make(&*transaction, model, partitions, state).await?;
-                let indexes = made.schema.fill(model.create_indexes());
-                transaction.batch_execute(&indexes).await?;
-                let sql = "INSERT INTO {schema}.pointer (projection, version) VALUES ($1, $2)";
-                let params: [&(dyn tokio_postgres::types::ToSql + Sync); 2] =
-                    [&model.name(), &int(made.version)];
-                transaction
-                    .execute(&self.control.fill(sql), &params)
+                let made = self.make(client, model, partitions, state).await?;
+                client
+                    .batch_execute(&made.schema.fill(model.create_indexes()))
                     .await?;
+                let sql = "INSERT INTO {schema}.pointer (projection, version) VALUES ($1, $2)";
+                let params: [&(dyn ToSql + Sync); 2] = [&model.name(), &int(made.version)];
+                client.execute(&self.control.fill(sql), &params).await?;
                 made
             }
         };
-        self.check_partitions(&*transaction, &live, partitions)
-            .await?;
+        self.check_partitions(client, &live, partitions).await?;
         transaction.commit().await?;
         known(model, live)
+    }
+
+    /// The live version, without making others wait or waiting for them; `None` also where nothing is made yet.
+    async fn look(
+        &self,
+        client: &Client,
+        projection: &str,
+    ) -> Result<Option<ModelVersion>, ModelError> {
+        let made = "SELECT to_regclass($1) IS NOT NULL";
+        let pointer = self.control.fill("{schema}.parked_drop");
+        let made = client.query_one(made, &[&pointer]).await?;
+        if made.try_get(0)? {
+            self.find_live(client, projection).await
+        } else {
+            Ok(None)
+        }
     }
 
     /// The live version of `model`.
@@ -154,7 +175,7 @@ impl PgModels {
     /// - [`ModelError::Store`].
     pub async fn live(&self, model: &impl PgReadModel) -> Result<ModelVersion, ModelError> {
         let client = self.pool.get().await?;
-        let live = self.find_live(&**client, model.name()).await?;
+        let live = self.find_live(&client, model.name()).await?;
         let live = live.ok_or_else(|| ModelError::NoneLive {
             projection: model.name().to_owned(),
         })?;
@@ -186,18 +207,43 @@ impl PgModels {
         Ok(versions)
     }
 
+    /// What version `version` is.
+    pub(crate) async fn state(&self, version: u32) -> Result<ModelState, ModelError> {
+        let client = self.pool.get().await?;
+        let sql = "SELECT version, layout, state FROM {schema}.model WHERE version = $1";
+        let row = client
+            .query_one(&self.control.fill(sql), &[&int(version)])
+            .await?;
+        Ok(self.version(&row)?.state)
+    }
+
+    /// What version `version` is, and stays until the transaction ends.
+    pub(crate) async fn lock_version(
+        &self,
+        client: &Client,
+        version: u32,
+    ) -> Result<ModelState, ModelError> {
+        let sql = "SELECT version, layout, state FROM {schema}.model WHERE version = $1
+            FOR NO KEY UPDATE";
+        let row = client
+            .query_one(&self.control.fill(sql), &[&int(version)])
+            .await?;
+        Ok(self.version(&row)?.state)
+    }
+
     /// Makes a version, its schema and its tables; no indexes.
     pub(crate) async fn make(
         &self,
-        client: &(impl GenericClient + Sync),
+        client: &Client,
         model: &impl PgReadModel,
         partitions: u16,
         state: ModelState,
     ) -> Result<ModelVersion, ModelError> {
-        let sql = "INSERT INTO {schema}.model (version, projection, layout, state)
-            SELECT coalesce(max(version), 0) + 1, $1, $2, $3 FROM {schema}.model
+        let sql = "INSERT INTO {schema}.model (version, projection, layout, state, promoted_at)
+            SELECT coalesce(max(version), 0) + 1, $1, $2, $3,
+                CASE WHEN $3 = 'live' THEN now() END FROM {schema}.model
             RETURNING version, layout, state";
-        let params: [&(dyn tokio_postgres::types::ToSql + Sync); 3] =
+        let params: [&(dyn ToSql + Sync); 3] =
             [&model.name(), &i64::from(model.layout()), &state.as_str()];
         let row = client.query_one(&self.control.fill(sql), &params).await?;
         let made = self.version(&row)?;
@@ -219,10 +265,7 @@ impl PgModels {
     }
 
     /// Lets nobody else make or change versions until the transaction ends.
-    pub(crate) async fn lock_changes(
-        &self,
-        client: &(impl GenericClient + Sync),
-    ) -> Result<(), ModelError> {
+    pub(crate) async fn lock_changes(&self, client: &Client) -> Result<(), ModelError> {
         let key = format!("{} changes", self.control);
         let sql = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
         client.execute(sql, &[&key]).await?;
@@ -231,7 +274,7 @@ impl PgModels {
 
     async fn find_live(
         &self,
-        client: &(impl GenericClient + Sync),
+        client: &Client,
         projection: &str,
     ) -> Result<Option<ModelVersion>, ModelError> {
         let sql = "SELECT m.version, m.layout, m.state FROM {schema}.pointer p
@@ -242,9 +285,10 @@ impl PgModels {
         row.map(|row| self.version(&row)).transpose()
     }
 
-    async fn check_partitions(
+    /// Whether the version is of a log with as many partitions.
+    pub(crate) async fn check_partitions(
         &self,
-        client: &(impl GenericClient + Sync),
+        client: &Client,
         of: &ModelVersion,
         asked: u16,
     ) -> Result<(), ModelError> {

@@ -4,6 +4,8 @@
 //!
 //! - Whoever writes rows of a partition of a version holds the lock of its checkpoint row, taken before
 //!   its first read: batches, releases and drops of one partition come one after another.
+//! - Before that it holds the version's gate, an advisory lock, shared: a verifier that holds it alone has the version
+//!   standing still.
 //! - The checkpoint moves by compare-and-set in the transaction of the rows: a batch is written once or
 //!   not at all, whoever writes it and however often.
 //! - A batch is refused where it disagrees with the store about which streams are parked.
@@ -49,7 +51,18 @@ pub struct PgProjection<M> {
     models: PgModels,
     version: ModelVersion,
     model: Arc<M>,
-    bulk: bool,
+    mode: Mode,
+}
+
+/// How a version is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// As it goes.
+    Feeding,
+    /// History into tables without indexes.
+    Copying,
+    /// By whoever holds the version's gate alone, see [`crate::replay`].
+    Holding,
 }
 
 impl<M> Clone for PgProjection<M> {
@@ -58,7 +71,7 @@ impl<M> Clone for PgProjection<M> {
             models: self.models.clone(),
             version: self.version.clone(),
             model: Arc::clone(&self.model),
-            bulk: self.bulk,
+            mode: self.mode,
         }
     }
 }
@@ -71,8 +84,20 @@ impl<M: PgReadModel> PgProjection<M> {
             models,
             version,
             model,
-            bulk: false,
+            mode: Mode::Feeding,
         }
+    }
+
+    /// The same, to copy history.
+    pub(crate) fn copying(mut self) -> Self {
+        self.mode = Mode::Copying;
+        self
+    }
+
+    /// The same, for whoever holds the version's gate alone.
+    pub(crate) fn holding_the_gate(mut self) -> Self {
+        self.mode = Mode::Holding;
+        self
     }
 
     /// The version that it feeds.

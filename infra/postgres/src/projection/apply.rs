@@ -6,17 +6,20 @@ use std::panic::AssertUnwindSafe;
 use cqrs_core::{ApplyError, Batch, BoxError, EventRef, RecordedCommit, RecordedEvent};
 use deadpool_postgres::ClientWrapper;
 use futures_util::FutureExt;
-use futures_util::future::{join, join4};
+use futures_util::future::{join, join5};
 use tokio_postgres::types::ToSql;
 
 use crate::error::{ApplyFailure, away, driver_error, is_data_fault, is_outdated_plan};
 use crate::model::PgReadModel;
-use crate::projection::{PgProjection, big};
+use crate::projection::{Mode, PgProjection, big};
 use crate::transaction::Transaction;
 use crate::writer::Writer;
 
 /// What a lost tail takes with it is applied again, so nothing waits for the disk.
 pub(super) const BEGIN: &str = "BEGIN; SET LOCAL synchronous_commit TO off";
+
+/// Waits for whoever holds the gate of the version alone.
+pub(super) const GATE: &str = "SELECT pg_advisory_xact_lock_shared(hashtext($1), $2)";
 
 const MOVE: &str = "UPDATE {schema}.checkpoint SET position = $5
     WHERE version = $1 AND partition = $2 AND position = $3 AND epoch = $4";
@@ -71,6 +74,7 @@ impl<M: PgReadModel> PgProjection<M> {
             .prepare_cached(&self.fill(PARKED))
             .await
             .map_err(away)?;
+        let gate = transaction.prepare_cached(GATE).await.map_err(away)?;
         let (client, begun) = transaction.begin(BEGIN);
         let (version, partition) = (self.key(), i32::from(batch.partition.index()));
         let (from, epoch) = (
@@ -79,14 +83,25 @@ impl<M: PgReadModel> PgProjection<M> {
         );
         let to = big(batch.position.get());
         let slot: [&(dyn ToSql + Sync); 5] = [&version, &partition, &from, &epoch, &to];
+        let open = self.gate_key();
+        let open: [&(dyn ToSql + Sync); 2] = [&open, &version];
+        let passed = async {
+            match self.mode {
+                Mode::Holding => Ok(0),
+                Mode::Feeding | Mode::Copying => client.execute(&gate, &open).await,
+            }
+        };
         let moved = client.execute(&moving, &slot);
         let of_partition: [&(dyn ToSql + Sync); 2] = [&version, &partition];
         let parked = client.query(&parking, &of_partition);
-        let writer = Writer::new(client, &self.version.schema, batch.partition, self.bulk);
+        let bulk = self.mode == Mode::Copying;
+        let writer = Writer::new(client, &self.version.schema, batch.partition, bulk);
         // Polled in this order, so sent in this order: whatever the model reads, it reads under the lock.
         let applied = self.apply_events(&writer, events, how);
-        let (begun, moved, parked, applied) = join4(begun, moved, parked, applied).await;
+        let (begun, passed, moved, parked, applied) =
+            join5(begun, passed, moved, parked, applied).await;
         begun.map_err(away)?;
+        passed.map_err(away)?;
         if moved.map_err(away)? == 0 {
             return Err(ApplyError::Stale);
         }
@@ -169,6 +184,10 @@ impl<M: PgReadModel> PgProjection<M> {
             }
         }
         Ok(())
+    }
+
+    pub(super) fn gate_key(&self) -> &str {
+        self.models.control().as_str()
     }
 
     /// Keeps what `batch` parks.

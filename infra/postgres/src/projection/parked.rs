@@ -10,8 +10,8 @@ use tokio_postgres::{Error, Row};
 
 use crate::error::away;
 use crate::model::PgReadModel;
-use crate::projection::apply::BEGIN;
-use crate::projection::{PgProjection, big, nat, wire};
+use crate::projection::apply::{BEGIN, GATE};
+use crate::projection::{Mode, PgProjection, big, nat, wire};
 use crate::transaction::Transaction;
 use crate::writer::Writer;
 
@@ -111,6 +111,11 @@ impl<M: PgReadModel> PgProjection<M> {
         let mut transaction = Transaction::on(self.models.pool()).await.map_err(away)?;
         let (client, begun) = transaction.begin(BEGIN);
         begun.await.map_err(away)?;
+        if self.mode != Mode::Holding {
+            let gate = client.prepare_cached(GATE).await.map_err(away)?;
+            let key: [&(dyn ToSql + Sync); 2] = [&self.gate_key(), &self.key()];
+            client.execute(&gate, &key).await.map_err(away)?;
+        }
         let statement = client
             .prepare_cached(&self.fill(LOCK))
             .await

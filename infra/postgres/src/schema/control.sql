@@ -6,7 +6,9 @@ CREATE TABLE IF NOT EXISTS {schema}.model (
     projection text COLLATE "C" NOT NULL,
     layout bigint NOT NULL,
     state text NOT NULL CHECK (state IN ('building', 'ready', 'live', 'retired')),
-    made_at timestamptz NOT NULL DEFAULT now()
+    made_at timestamptz NOT NULL DEFAULT now(),
+    -- When it was last made live; null where it never was.
+    promoted_at timestamptz
 );
 
 -- The live version of each projection: at most one row each.

@@ -27,6 +27,18 @@ static COUNT: Table = Table {
     ],
 };
 
+/// The same in layout 2.
+static WIDE: Table = Table {
+    name: "count",
+    columns: &[
+        Column::key("stream", SqlType::Text),
+        Column::sum("n", SqlType::Int8),
+        Column::value("last", SqlType::Text),
+        Column::value("length", SqlType::Int8),
+        Column::version("version"),
+    ],
+};
+
 /// Counts events by stream and keeps the last payload. While it is not `lenient`, `bad` breaks a
 /// constraint, `panic` panics, and `broken` cannot be decoded.
 #[derive(Debug, Clone)]
@@ -44,6 +56,15 @@ pub(crate) const LENIENT: Counts = Counts {
     lenient: true,
 };
 
+impl Counts {
+    fn table(&self) -> &'static Table {
+        match self.layout {
+            1 => &COUNT,
+            _ => &WIDE,
+        }
+    }
+}
+
 impl PgReadModel for Counts {
     fn name(&self) -> &str {
         "counts"
@@ -58,12 +79,22 @@ impl PgReadModel for Counts {
     }
 
     fn tables(&self) -> Vec<&'static Table> {
-        vec![&COUNT]
+        vec![self.table()]
     }
 
     fn create_tables(&self) -> &'static str {
-        "CREATE TABLE {schema}.count (stream text COLLATE \"C\" PRIMARY KEY, n bigint NOT NULL,
-         last text NOT NULL CHECK (last <> 'bad'), version bigint NOT NULL)"
+        match self.layout {
+            1 => {
+                "CREATE TABLE {schema}.count (stream text COLLATE \"C\" PRIMARY KEY,
+                 n bigint NOT NULL, last text NOT NULL CHECK (last <> 'bad'),
+                 version bigint NOT NULL)"
+            }
+            _ => {
+                "CREATE TABLE {schema}.count (stream text COLLATE \"C\" PRIMARY KEY,
+                 n bigint NOT NULL, last text NOT NULL CHECK (last <> 'bad'),
+                 length bigint NOT NULL, version bigint NOT NULL)"
+            }
+        }
     }
 
     fn create_indexes(&self) -> &'static str {
@@ -91,10 +122,16 @@ impl PgReadModel for Counts {
             };
             *count = (count.0 + 1, last.to_owned(), version);
         }
-        let mut rows = writer.rows(&COUNT);
+        let mut rows = writer.rows(self.table());
         for (stream, (n, last, version)) in &counts {
-            rows.push(&[stream, n, last, version])
-                .map_err(ApplyFailure::somewhere)?;
+            let pushed = match self.layout {
+                1 => rows.push(&[stream, n, last, version]),
+                _ => {
+                    let length = i64::try_from(last.len()).unwrap();
+                    rows.push(&[stream, n, last, &length, version])
+                }
+            };
+            pushed.map_err(ApplyFailure::somewhere)?;
         }
         writer.upsert(rows).await?;
         Ok(())

@@ -8,3 +8,4 @@
 mod kit;
 mod projections;
 mod reads;
+mod replays;

@@ -1,0 +1,611 @@
+//! Rebuild, verify, promote, roll back, cancel: beside traffic, interrupted, in another layout.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use cqrs_core::{
+    Batch, EventRef, ParkedStreams, Partition, Position, Projection, ProjectionRunner, ReadLog,
+    RunnerOptions, TailLog, Timer,
+};
+use cqrs_postgres::{
+    ModelError, ModelState, ModelVersion, PgProjection, PgReplay, Promotion, ReplayError,
+    ReplayPhase,
+};
+use futures_util::future::pending;
+
+use crate::kit::{Counts, Fixture, LENIENT, PARTITION, STRICT, batch, fixture, fixture_of, stream};
+
+#[derive(Debug, Clone)]
+struct TokioTimer;
+
+impl Timer for TokioTimer {
+    async fn sleep(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
+}
+
+type Replay<L> = PgReplay<L, Counts, TokioTimer>;
+
+impl Fixture {
+    fn replay(&self, model: &Counts) -> Replay<cqrs_core::MemoryStore> {
+        let model = Arc::new(model.clone());
+        PgReplay::new(self.models.clone(), model, self.log.clone(), TokioTimer)
+    }
+
+    fn runner(
+        &self,
+        projection: PgProjection<Counts>,
+    ) -> ProjectionRunner<cqrs_core::MemoryStore, PgProjection<Counts>, TokioTimer> {
+        let options = RunnerOptions {
+            attempts: 1,
+            ..RunnerOptions::default()
+        };
+        ProjectionRunner::new(self.log.clone(), projection, TokioTimer, options)
+    }
+
+    async fn catch_up(&self, version: &ModelVersion, model: &Counts) {
+        let runner = self.runner(self.of(version, model));
+        runner.catch_up(pending()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs POSTGRES_URL"]
+async fn a_rebuilt_version_is_the_same_and_takes_the_place_and_gives_it_back() {
+    let fixture = fixture_of(3);
+    for n in 0..200 {
+        fixture.append(n % 37, &["{}", "x"]).await;
+    }
+    let live = fixture.models.open(&STRICT, 3).await.unwrap();
+    fixture.catch_up(&live, &STRICT).await;
+    let replay = fixture.replay(&STRICT);
+    let lock = replay.lock().await.unwrap();
+    let rebuilt = replay.rebuild(&lock, pending()).await.unwrap();
+    assert_eq!((rebuilt.version, rebuilt.state), (2, ModelState::Ready));
+    let state = replay.progress().state();
+    assert_eq!((state.phase, state.events), (ReplayPhase::Done, 400));
+    assert_eq!(fixture.models.live(&STRICT).await.unwrap(), live);
+
+    let verified = replay.verify(&lock, 2, pending()).await.unwrap();
+    assert_eq!((verified.rows, verified.differing), (37, 0));
+    assert_eq!(verified.differences, []);
+
+    let how = Promotion::default();
+    replay.promote(&lock, 2, &how, pending()).await.unwrap();
+    assert_eq!(fixture.models.live(&STRICT).await.unwrap().version, 2);
+    assert_eq!(fixture.models.fed(&STRICT).await.unwrap().len(), 2);
+    assert_eq!(fixture.total().await, (400, 37));
+    replay.promote(&lock, 2, &how, pending()).await.unwrap();
+
+    fixture.append(1, &["{}"]).await;
+    replay.promote(&lock, 1, &how, pending()).await.unwrap();
+    assert_eq!(fixture.models.live(&STRICT).await.unwrap().version, 1);
+    assert_eq!(
+        fixture.total().await,
+        (401, 37),
+        "it was brought up to date first"
+    );
+
+    let refused = replay.retire(1).await.unwrap_err();
+    let live = matches!(
+        refused,
+        ReplayError::Model(ModelError::State { state: "live", .. })
+    );
+    assert!(live, "{refused:?}");
+    replay.retire(2).await.unwrap();
+    replay.retire(2).await.unwrap();
+    assert_eq!(fixture.models.fed(&STRICT).await.unwrap().len(), 1);
+    let zombie = fixture.of(&rebuilt, &STRICT);
+    assert!(zombie.checkpoint(PARTITION).await.is_err());
+    assert!(zombie.apply(&batch(0, 1, &[], &[])).await.is_err());
+}
+
+#[tokio::test]
+#[ignore = "needs POSTGRES_URL"]
+async fn a_verifier_names_the_rows_that_differ() {
+    let fixture = fixture();
+    for n in 0..50 {
+        fixture.append(n, &["{}"]).await;
+    }
+    let live = fixture.models.open(&STRICT, 1).await.unwrap();
+    fixture.catch_up(&live, &STRICT).await;
+    let client = fixture.models.pool().get().await.unwrap();
+    let schema = live.schema.as_str();
+    let spoil = format!(
+        "UPDATE {schema}.count SET n = 7 WHERE stream = 'thing-3';
+         DELETE FROM {schema}.count WHERE stream = 'thing-4';
+         INSERT INTO {schema}.count VALUES ('thing-x', 1, 'x', 1)"
+    );
+    client.batch_execute(&spoil).await.unwrap();
+    drop(client);
+    let replay = fixture.replay(&STRICT);
+    let lock = replay.lock().await.unwrap();
+    replay.rebuild(&lock, pending()).await.unwrap();
+    let verified = replay.verify(&lock, 2, pending()).await.unwrap();
+    assert_eq!((verified.rows, verified.differing), (50, 3));
+    let mut found: Vec<_> = verified
+        .differences
+        .iter()
+        .map(|d| (d.key.as_str(), d.live.is_some(), d.other.is_some()))
+        .collect();
+    found.sort_unstable();
+    let wanted = [
+        ("[\"thing-3\"]", true, true),
+        ("[\"thing-4\"]", false, true),
+        ("[\"thing-x\"]", true, false),
+    ];
+    assert_eq!(found, wanted);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[ignore = "needs POSTGRES_URL"]
+async fn a_rebuild_to_promotion_beside_writers_and_readers_never_goes_back() {
+    let fixture = Arc::new(fixture_of(2));
+    for n in 0..500 {
+        fixture.append(n % 40, &["{}"]).await;
+    }
+    let live = fixture.models.open(&STRICT, 2).await.unwrap();
+    fixture.catch_up(&live, &STRICT).await;
+    let over = Arc::new(AtomicBool::new(false));
+    let written = Arc::new(AtomicU64::new(500));
+    let writer = tokio::spawn({
+        let (fixture, over, written) = (fixture.clone(), over.clone(), written.clone());
+        async move {
+            while !over.load(Ordering::Acquire) {
+                fixture
+                    .append(written.load(Ordering::Relaxed) % 40, &["{}"])
+                    .await;
+                written.fetch_add(1, Ordering::Relaxed);
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
+    });
+    // A projector that feeds whatever is to be fed.
+    let projector = tokio::spawn({
+        let (fixture, over) = (fixture.clone(), over.clone());
+        async move {
+            while !over.load(Ordering::Acquire) {
+                for version in fixture.models.fed(&STRICT).await.unwrap() {
+                    fixture.catch_up(&version, &STRICT).await;
+                }
+            }
+        }
+    });
+    let reader = tokio::spawn({
+        let (fixture, over) = (fixture.clone(), over.clone());
+        async move {
+            let (mut seen, mut schemas) = (vec![Position::START; 2], Vec::new());
+            while !over.load(Ordering::Acquire) {
+                let read = fixture.reader().begin(&[]).await.unwrap();
+                let sql = "SELECT sum(n)::int8 FROM {schema}.count";
+                let row = read.query_opt(sql, &[]).await.unwrap().unwrap();
+                let now: Vec<_> = read.checkpoints().iter().map(|c| c.position).collect();
+                assert!(now.iter().zip(&seen).all(|(now, seen)| now >= seen));
+                let commits: u64 = now.iter().map(|position| position.get()).sum();
+                assert_eq!(u64::try_from(row.get::<_, i64>(0)).unwrap(), commits);
+                if schemas.last() != Some(read.schema()) {
+                    schemas.push(read.schema().clone());
+                }
+                seen = now;
+            }
+            schemas.len()
+        }
+    });
+    let replay = fixture.replay(&STRICT);
+    let lock = replay.lock().await.unwrap();
+    for (from, to) in [(1, 2), (2, 3)] {
+        let rebuilt = replay.rebuild(&lock, pending()).await.unwrap();
+        assert_eq!(rebuilt.version, to);
+        let verified = replay.verify(&lock, to, pending()).await.unwrap();
+        assert_eq!(verified.differences, [], "{verified:?}");
+        let how = Promotion::default();
+        replay.promote(&lock, to, &how, pending()).await.unwrap();
+        replay.promote(&lock, from, &how, pending()).await.unwrap();
+        replay.promote(&lock, to, &how, pending()).await.unwrap();
+    }
+    over.store(true, Ordering::Release);
+    writer.await.unwrap();
+    projector.await.unwrap();
+    assert!(
+        reader.await.unwrap() >= 3,
+        "the reader saw the versions change"
+    );
+    let verified = replay.verify(&lock, 1, pending()).await.unwrap();
+    assert_eq!(verified.differing, 0, "{verified:?}");
+    let total = fixture.total().await.0;
+    assert_eq!(
+        u64::try_from(total).unwrap(),
+        written.load(Ordering::Relaxed)
+    );
+}
+
+/// A log that goes away after some reads of ten events each.
+struct Mortal<L> {
+    log: L,
+    reads: AtomicU64,
+    gone: tokio::sync::Notify,
+}
+
+impl<L: ReadLog> ReadLog for Mortal<L> {
+    async fn read_stream(
+        &self,
+        stream: &cqrs_core::StreamName,
+        after: cqrs_core::Version,
+        max_events: usize,
+    ) -> Result<Vec<cqrs_core::RecordedCommit>, cqrs_core::ReadError> {
+        self.log.read_stream(stream, after, max_events).await
+    }
+
+    async fn read_partition(
+        &self,
+        partition: Partition,
+        after: Position,
+        _: usize,
+    ) -> Result<Vec<cqrs_core::RecordedCommit>, cqrs_core::ReadError> {
+        let left = self.reads.load(Ordering::Acquire);
+        if left == 0 {
+            self.gone.notify_one();
+            let source = "the log is away".into();
+            return Err(cqrs_core::ReadError::Store { source });
+        }
+        self.reads.store(left - 1, Ordering::Release);
+        self.log.read_partition(partition, after, 10).await
+    }
+
+    async fn find_commit(
+        &self,
+        command: cqrs_core::CommandId,
+    ) -> Result<Option<cqrs_core::RecordedCommit>, cqrs_core::ReadError> {
+        self.log.find_commit(command).await
+    }
+}
+
+impl<L: TailLog> TailLog for Mortal<L> {
+    fn partitions(&self) -> u16 {
+        self.log.partitions()
+    }
+
+    async fn head(&self, partition: Partition) -> Result<Position, cqrs_core::ReadError> {
+        self.log.head(partition).await
+    }
+
+    async fn wait_past(
+        &self,
+        partition: Partition,
+        after: Position,
+    ) -> Result<(), cqrs_core::ReadError> {
+        self.log.wait_past(partition, after).await
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs POSTGRES_URL"]
+async fn a_rebuild_that_is_killed_goes_on_where_it_was() {
+    let fixture = fixture();
+    for n in 0..100 {
+        fixture.append(n % 9, &["{}"]).await;
+    }
+    let live = fixture.models.open(&STRICT, 1).await.unwrap();
+    fixture.catch_up(&live, &STRICT).await;
+    let mortal = Mortal {
+        log: fixture.log.clone(),
+        reads: AtomicU64::new(4),
+        gone: tokio::sync::Notify::new(),
+    };
+    let mortal = Arc::new(mortal);
+    let (models, model) = (fixture.models.clone(), Arc::new(STRICT.clone()));
+    let killed = PgReplay::new(models, model, Shared(mortal.clone()), TokioTimer);
+    {
+        let lock = killed.lock().await.unwrap();
+        let rebuild = std::pin::pin!(killed.rebuild(&lock, pending()));
+        let gone = std::pin::pin!(mortal.gone.notified());
+        futures_util::future::select(rebuild, gone).await;
+    }
+    let begun = fixture
+        .models
+        .versions("counts")
+        .await
+        .unwrap()
+        .pop()
+        .unwrap();
+    assert_eq!((begun.version, begun.state), (2, ModelState::Building));
+    let at = fixture
+        .of(&begun, &STRICT)
+        .checkpoint(PARTITION)
+        .await
+        .unwrap();
+    assert_eq!(at.position.get(), 40, "four slices were copied");
+
+    let replay = fixture.replay(&STRICT);
+    let lock = eventually_locked(&replay).await;
+    let rebuilt = replay.rebuild(&lock, pending()).await.unwrap();
+    assert_eq!(rebuilt.version, 2);
+    assert_eq!(replay.progress().state().events, 60);
+    let verified = replay.verify(&lock, 2, pending()).await.unwrap();
+    assert_eq!((verified.rows, verified.differing), (9, 0));
+}
+
+/// The server lets go of a lock once it has noticed that the connection is gone.
+async fn eventually_locked<L: ReadLog + TailLog>(replay: &Replay<L>) -> cqrs_postgres::ReplayLock {
+    loop {
+        match replay.lock().await {
+            Ok(lock) => return lock,
+            Err(ReplayError::Running) => tokio::task::yield_now().await,
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+}
+
+#[derive(Clone)]
+struct Shared<L>(Arc<L>);
+
+impl<L: ReadLog> ReadLog for Shared<L> {
+    async fn read_stream(
+        &self,
+        stream: &cqrs_core::StreamName,
+        after: cqrs_core::Version,
+        max_events: usize,
+    ) -> Result<Vec<cqrs_core::RecordedCommit>, cqrs_core::ReadError> {
+        self.0.read_stream(stream, after, max_events).await
+    }
+
+    async fn read_partition(
+        &self,
+        partition: Partition,
+        after: Position,
+        max_events: usize,
+    ) -> Result<Vec<cqrs_core::RecordedCommit>, cqrs_core::ReadError> {
+        self.0.read_partition(partition, after, max_events).await
+    }
+
+    async fn find_commit(
+        &self,
+        command: cqrs_core::CommandId,
+    ) -> Result<Option<cqrs_core::RecordedCommit>, cqrs_core::ReadError> {
+        self.0.find_commit(command).await
+    }
+}
+
+impl<L: TailLog> TailLog for Shared<L> {
+    fn partitions(&self) -> u16 {
+        self.0.partitions()
+    }
+
+    async fn head(&self, partition: Partition) -> Result<Position, cqrs_core::ReadError> {
+        self.0.head(partition).await
+    }
+
+    async fn wait_past(
+        &self,
+        partition: Partition,
+        after: Position,
+    ) -> Result<(), cqrs_core::ReadError> {
+        self.0.wait_past(partition, after).await
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs POSTGRES_URL"]
+async fn one_replays_at_a_time() {
+    let fixture = fixture();
+    fixture.models.open(&STRICT, 1).await.unwrap();
+    let replay = fixture.replay(&STRICT);
+    let lock = replay.lock().await.unwrap();
+    let second = replay.lock().await.unwrap_err();
+    assert!(matches!(second, ReplayError::Running), "{second:?}");
+    drop(lock);
+    eventually_locked(&replay).await;
+}
+
+#[tokio::test]
+#[ignore = "needs POSTGRES_URL"]
+async fn a_shutdown_or_a_cancel_ends_a_rebuild_and_leaves_the_live_version() {
+    let fixture = fixture();
+    for n in 0..30 {
+        fixture.append(n, &["{}"]).await;
+    }
+    let live = fixture.models.open(&STRICT, 1).await.unwrap();
+    fixture.catch_up(&live, &STRICT).await;
+    let replay = fixture.replay(&STRICT);
+    let lock = replay.lock().await.unwrap();
+    let ended = replay
+        .rebuild(&lock, std::future::ready(()))
+        .await
+        .unwrap_err();
+    assert!(matches!(ended, ReplayError::Interrupted), "{ended:?}");
+
+    let mortal = Arc::new(Mortal {
+        log: fixture.log.clone(),
+        reads: AtomicU64::new(1),
+        gone: tokio::sync::Notify::new(),
+    });
+    let (models, model) = (fixture.models.clone(), Arc::new(STRICT.clone()));
+    let waiting = PgReplay::new(models, model, Shared(mortal.clone()), TokioTimer);
+    let cancel = async {
+        mortal.gone.notified().await;
+        replay.cancel().await.unwrap()
+    };
+    let rebuild = waiting.rebuild(&lock, pending());
+    let (ended, cancelled) = futures_util::future::join(rebuild, cancel).await;
+    let ended = ended.unwrap_err();
+    assert!(
+        matches!(ended, ReplayError::Cancelled { version: 2 }),
+        "{ended:?}"
+    );
+    assert_eq!(cancelled.iter().map(|v| v.version).collect::<Vec<_>>(), [2]);
+    let refused = replay
+        .promote(&lock, 2, &Promotion::default(), pending())
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(refused, ReplayError::Cancelled { version: 2 }),
+        "{refused:?}"
+    );
+    assert_eq!(fixture.models.live(&STRICT).await.unwrap(), live);
+    assert_eq!(fixture.total().await, (30, 30));
+    assert!(replay.cancel().await.unwrap().is_empty());
+    assert_eq!(replay.rebuild(&lock, pending()).await.unwrap().version, 3);
+}
+
+#[tokio::test]
+#[ignore = "needs POSTGRES_URL"]
+async fn a_version_that_parks_more_than_the_live_one_needs_force() {
+    let fixture = fixture();
+    fixture.append(1, &["{}"]).await;
+    fixture.append(2, &["broken"]).await;
+    fixture.append(2, &["{}"]).await;
+    fixture.append(3, &["{}"]).await;
+    let live = fixture.models.open(&LENIENT, 1).await.unwrap();
+    fixture.catch_up(&live, &LENIENT).await;
+    let replay = fixture.replay(&STRICT);
+    let lock = replay.lock().await.unwrap();
+    let rebuilt = replay.rebuild(&lock, pending()).await.unwrap();
+    let parked = fixture
+        .of(&rebuilt, &STRICT)
+        .parked(PARTITION)
+        .await
+        .unwrap();
+    assert_eq!((&parked[0].stream, parked[0].waiting), (&stream(2), 2));
+    let how = Promotion::default();
+    let refused = replay.promote(&lock, 2, &how, pending()).await.unwrap_err();
+    let named = matches!(&refused, ReplayError::Parked { streams } if streams[..] == [(PARTITION, stream(2))]);
+    assert!(named, "{refused:?}");
+    assert_eq!(fixture.models.live(&STRICT).await.unwrap().version, 1);
+    let verified = replay.verify(&lock, 2, pending()).await.unwrap();
+    let tables: Vec<_> = verified
+        .differences
+        .iter()
+        .map(|d| d.table.as_str())
+        .collect();
+    assert_eq!(tables, ["count", "parked", "parked"], "{verified:?}");
+
+    let force = Promotion { force: true, ..how };
+    replay.promote(&lock, 2, &force, pending()).await.unwrap();
+    assert_eq!(fixture.total().await, (2, 2));
+    replay.promote(&lock, 1, &how, pending()).await.unwrap();
+    assert_eq!(fixture.total().await, (4, 3));
+}
+
+#[tokio::test]
+#[ignore = "needs POSTGRES_URL"]
+async fn another_layout_is_moved_to_by_a_rebuild() {
+    let fixture = fixture();
+    for n in 0..30 {
+        fixture.append(n, &["{}"]).await;
+    }
+    let live = fixture.models.open(&STRICT, 1).await.unwrap();
+    fixture.catch_up(&live, &STRICT).await;
+    let wide = Counts {
+        layout: 2,
+        ..STRICT
+    };
+    let replay = fixture.replay(&wide);
+    let lock = replay.lock().await.unwrap();
+    let rebuilt = replay.rebuild(&lock, pending()).await.unwrap();
+    assert_eq!(rebuilt.layout, 2);
+    assert_eq!(
+        fixture.models.fed(&STRICT).await.unwrap()[..],
+        *std::slice::from_ref(&live)
+    );
+    assert_eq!(
+        fixture.models.fed(&wide).await.unwrap()[..],
+        *std::slice::from_ref(&rebuilt)
+    );
+    replay
+        .promote(&lock, 2, &Promotion::default(), pending())
+        .await
+        .unwrap();
+    let old = fixture.models.live(&STRICT).await.unwrap_err();
+    assert!(
+        matches!(
+            old,
+            ModelError::Layout {
+                found: 2,
+                known: 1,
+                ..
+            }
+        ),
+        "{old:?}"
+    );
+    let read = cqrs_postgres::PgReader::new(fixture.models.clone(), "counts", 2);
+    let read = read.begin(&[]).await.unwrap();
+    let sql = "SELECT length, n FROM {schema}.count WHERE stream = 'thing-7'";
+    let row = read.query_opt(sql, &[]).await.unwrap().unwrap();
+    assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (2, 1));
+    // Back, as long as somebody feeds the old one.
+    fixture.catch_up(&live, &STRICT).await;
+    replay
+        .promote(&lock, 1, &Promotion::default(), pending())
+        .await
+        .unwrap();
+    assert_eq!(fixture.models.live(&STRICT).await.unwrap(), live);
+}
+
+#[tokio::test]
+#[ignore = "needs POSTGRES_URL"]
+async fn a_version_that_nobody_brings_up_is_not_promoted() {
+    let fixture = fixture();
+    fixture.append(1, &["{}"]).await;
+    let live = fixture.models.open(&STRICT, 1).await.unwrap();
+    fixture.catch_up(&live, &STRICT).await;
+    let wide = Counts {
+        layout: 2,
+        ..STRICT
+    };
+    let newer = fixture.replay(&wide);
+    let lock = newer.lock().await.unwrap();
+    newer.rebuild(&lock, pending()).await.unwrap();
+    fixture.append(2, &["{}"]).await;
+    fixture.catch_up(&live, &STRICT).await;
+    let how = Promotion {
+        hold: Duration::from_millis(10),
+        attempts: 2,
+        ..Promotion::default()
+    };
+    // This one knows the old layout only, so it cannot feed the other.
+    let older = fixture.replay(&STRICT);
+    let refused = older.promote(&lock, 2, &how, pending()).await.unwrap_err();
+    assert!(
+        matches!(
+            refused,
+            ReplayError::Behind {
+                version: 2,
+                attempts: 2
+            }
+        ),
+        "{refused:?}"
+    );
+    assert_eq!(fixture.models.live(&STRICT).await.unwrap(), live);
+}
+
+#[tokio::test]
+#[ignore = "needs POSTGRES_URL"]
+async fn a_copied_slice_parks_what_is_poisonous() {
+    let fixture = fixture();
+    fixture.append(1, &["{}"]).await;
+    fixture.append(1, &["broken", "{}"]).await;
+    fixture.append(2, &["{}"]).await;
+    let live = fixture.models.open(&STRICT, 1).await.unwrap();
+    let commits = fixture.commits().await;
+    let event = |commit, event| EventRef { commit, event };
+    let park = [
+        (event(1, 0), Some("broken".to_owned())),
+        (event(1, 1), None),
+    ];
+    let apply = [event(0, 0), event(2, 0)];
+    let slice = Batch {
+        park: &park,
+        ..batch(0, 3, &commits, &apply)
+    };
+    fixture.of(&live, &STRICT).apply(&slice).await.unwrap();
+    let replay = fixture.replay(&STRICT);
+    let lock = replay.lock().await.unwrap();
+    replay.rebuild(&lock, pending()).await.unwrap();
+    let verified = replay.verify(&lock, 2, pending()).await.unwrap();
+    assert_eq!((verified.rows, verified.differing), (2, 0), "{verified:?}");
+    replay
+        .promote(&lock, 2, &Promotion::default(), pending())
+        .await
+        .unwrap();
+}
