@@ -1,0 +1,108 @@
+//! Books: numbered documents that are only ever inserted, 1, 2, 3 …, of which the last one counts.
+//!
+//! Whoever inserts the next number has moved the book on; whoever loses that insert stands somewhere else than it
+//! believed. Old documents are removed far behind the last one.
+
+use std::time::{Duration, Instant};
+
+use cqrs_core::Partition;
+use mongodb::bson::{Document, RawDocumentBuf, doc};
+
+use crate::driver::{Failed, call};
+use crate::error::{self, StoreFailure};
+use crate::record::{self, int};
+use crate::store::MongoStore;
+
+/// Numbers that are kept.
+const KEPT: u64 = 10_000;
+/// Old ones are removed as seldom as this.
+const TIDY_EVERY: u64 = 500;
+/// So many moves as are kept take longer than this, by far: who took no longer cannot have met a removed number.
+const QUICK: Duration = Duration::from_secs(1);
+
+/// The book of one name about one partition.
+pub(crate) struct Book<'a> {
+    store: &'a MongoStore,
+    collection: &'static str,
+    prefix: String,
+}
+
+/// Where a book stands, and when that was asked.
+pub(crate) struct Last {
+    /// 0 where nothing was ever inserted.
+    pub(crate) number: u64,
+    pub(crate) doc: Option<RawDocumentBuf>,
+    asked: Instant,
+}
+
+impl<'a> Book<'a> {
+    pub(crate) fn new(
+        store: &'a MongoStore,
+        collection: &'static str,
+        name: &str,
+        partition: Partition,
+    ) -> Self {
+        // The length in front keeps one name from looking like another's with more behind it.
+        let prefix = format!("{}/{name}/{partition}/", name.len());
+        Self {
+            store,
+            collection,
+            prefix,
+        }
+    }
+
+    /// The last entry.
+    pub(crate) async fn last(&self) -> Result<Last, StoreFailure> {
+        let asked = Instant::now();
+        let book = self.store.collection(self.collection);
+        let mine = doc! { "_id": { "$gte": self.key(0), "$lte": self.key(u64::MAX) } };
+        let find = async move { book.find_one(mine).sort(doc! { "_id": -1 }).await };
+        let doc = call(self.store.call_timeout(), find).await?;
+        let number = match &doc {
+            None => 0,
+            Some(doc) => record::nat(doc, "number").map_err(|reason| {
+                StoreFailure::new(format!("`{}` has a damaged entry: {reason}", self.prefix))
+            })?,
+        };
+        Ok(Last { number, doc, asked })
+    }
+
+    /// Inserts the entry after `last`; `false` where that number is taken.
+    pub(crate) async fn insert_after(
+        &self,
+        last: &Last,
+        mut entry: Document,
+    ) -> Result<bool, StoreFailure> {
+        let number = last.number + 1;
+        entry.insert("_id", self.key(number));
+        entry.insert("number", int(number));
+        let entry = RawDocumentBuf::try_from(entry).map_err(StoreFailure::new)?;
+        let book = self.store.collection(self.collection);
+        let insert = async move { book.insert_one(entry).await };
+        match call(self.store.call_timeout(), insert).await {
+            Ok(_) => {}
+            Err(Failed::Driver(error)) if error::is_duplicate(&error) => return Ok(false),
+            Err(other) => return Err(other.into()),
+        }
+        if last.asked.elapsed() > QUICK && self.last().await?.number != number {
+            return Ok(false);
+        }
+        if number.is_multiple_of(TIDY_EVERY) && number > KEPT {
+            self.tidy(number - KEPT).await?;
+        }
+        Ok(true)
+    }
+
+    async fn tidy(&self, up_to: u64) -> Result<(), StoreFailure> {
+        let book = self.store.collection(self.collection);
+        let old = doc! { "_id": { "$gte": self.key(0), "$lt": self.key(up_to) } };
+        let delete = async move { book.delete_many(old).await };
+        call(self.store.call_timeout(), delete).await?;
+        Ok(())
+    }
+
+    /// Ordered like the numbers: as text, with as many digits as there ever are.
+    fn key(&self, number: u64) -> String {
+        format!("{}{number:020}", self.prefix)
+    }
+}

@@ -1,0 +1,513 @@
+//! The group committer: one per partition and process, the only writer of that partition in this process.
+//!
+//! Whatever waits when a group begins is checked against the streams' heads, numbered, and sent as one ordered
+//! insert, majority and journaled. While it is on its way the next group queues. There is no timer, and never more
+//! than one insert in flight. Any number of processes may do this to one partition: the primary key, unique
+//! (stream, first version) and unique (command id) decide between them, nothing else does.
+//!
+//! # Invariants
+//!
+//! 1. Position *p* is sent only once *p − 1* is *known* to exist, or directly behind it in the same ordered insert.
+//!    *Known* is: acknowledged by a majority, read by a majority read, or in front of a duplicate key that came
+//!    without a write concern error. So the log has no hole, and "the next one is missing" is its end.
+//! 2. A position has one content per committer while its fate is open: as long as an insert may land, now or later,
+//!    the identical documents are sent again from the first undecided position. Nothing is numbered meanwhile.
+//! 3. What settles a fate is a document that is there: the insert of a member that met a key which is there for good
+//!    can never land, and, the insert being ordered, neither can what is behind it, however late an attempt that
+//!    was given up arrives. Then, and only then, those behind it are numbered anew.
+//! 4. A document that stands at its position counts as landed by us only where it bears our writer's number; with
+//!    our command's id but another writer's number it is somebody else's commit of the same command: a repeat.
+//! 5. A member that has lost its (stream, version), or whose command stands elsewhere, takes with it every later
+//!    commit of its stream, in the batch and in the queue: they were decided on a state that never came to be.
+//!    Members of other streams keep their order.
+//! 6. Cached heads are hints. A head was the stream's head once, so it is the end of a commit; where it is so no
+//!    longer, the index refuses the insert. A stream that is not cached is read before its commit is numbered,
+//!    except that a commit which expects no stream needs no reading: version 1 is unique.
+//! 7. Every answer is given after its reason is durable: `Appended` after the majority's acknowledgement,
+//!    `Conflict` after a look for the command's own id, so that a repeat is never told of a conflict.
+//! 8. A confirmation is answered behind everything of its stream that was called before it. It rests on something that
+//!    happened after its call: a commit of the same stream that landed right before or right behind it in its own
+//!    batch, or a linearizable read that finds the slot behind the head empty.
+//!
+//! # Failures
+//!
+//! | what the insert came to | what is read | what follows |
+//! |---|---|---|
+//! | acknowledged | – | all landed |
+//! | lost at *i*, without a write concern error | – | those before *i* landed; *i* is settled by the rows below |
+//! | … our document stands at its position | the log from there | an earlier attempt landed: that far it is done; the rest is sent again as it is |
+//! | … another's commit of the same command stands there | the log from there | *i* is a repeat, its stream's later members fail, the rest is numbered anew |
+//! | … another document stands there | the log from there | the position is lost: heads are brought up to date, all from *i* on are checked and numbered anew; who lost their version fail, with their stream's later members |
+//! | … nothing stands there, the command stands elsewhere | by command | as for another's commit of the same command |
+//! | … nothing stands there, the stream goes on otherwise | the stream's last | the version is lost: checked and numbered anew |
+//! | … nothing explains it | all of the above | unknown |
+//! | time-out, network, failover, write concern error, any other refusal | – | unknown: wait, send the identical documents again from the first undecided position |
+//! | a read fails while a fate is open | – | wait, read again |
+//! | a read fails before anything is numbered | – | wait, read again until the limit; then `Store`, nothing was written |
+//! | unknown for longer than the limit | – | the members, and what has queued as long, are answered `Store`; settling goes on, nothing is numbered before it ends |
+//! | closed, and unknown for longer than the limit | – | the committer ends; a later one finds what landed |
+//! | the process dies | – | what landed is whole; the caller's retry of the identical commit tells |
+
+mod batch;
+mod confirm;
+#[cfg(test)]
+mod harness;
+#[cfg(test)]
+mod memory;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cqrs_core::{
+    AppendError, Appended, ExpectedVersion, LogPosition, Partition, Position, RequestHash,
+    StreamName, Version,
+};
+use futures_util::future::join;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use tokio::time::Instant;
+
+use crate::engine::{Engine, Inserted};
+use crate::error::StoreFailure;
+use crate::heads::{Head, Heads};
+use crate::queue::{Append, Job, Queue};
+use crate::record::Stub;
+use crate::tail::Tail;
+
+use batch::{Batch, Lost};
+use confirm::Asked;
+
+/// How a committer goes about it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// The most commits in one insert, and the most bytes.
+    pub(crate) group: usize,
+    pub(crate) group_bytes: usize,
+    /// How long an outcome may stay unknown before callers are told so.
+    pub(crate) give_up: Duration,
+    pub(crate) cached_heads: usize,
+}
+
+/// Point reads at a time.
+const READS: usize = 8;
+/// Others' commits that are followed one by one; past as many, all heads are forgotten.
+const FOLLOWED: usize = 2_000;
+const BACKOFF: Duration = Duration::from_millis(5);
+const BACKOFF_MAX: Duration = Duration::from_secs(1);
+
+/// Why a committer ends before its work is done: it was closed, and the limit has passed.
+struct Abandoned;
+
+pub(crate) struct Committer<E> {
+    engine: E,
+    partition: Partition,
+    /// In every document that is written here, and in no other.
+    writer: i64,
+    queue: Arc<Queue>,
+    tail: Arc<Tail>,
+    limits: Limits,
+    /// The last position known to exist.
+    head: Option<Position>,
+    heads: Heads,
+}
+
+impl<E: Engine> Committer<E> {
+    pub(crate) fn new(
+        engine: E,
+        partition: Partition,
+        writer: i64,
+        queue: Arc<Queue>,
+        tail: Arc<Tail>,
+        limits: Limits,
+    ) -> Self {
+        Self {
+            engine,
+            partition,
+            writer,
+            queue,
+            tail,
+            limits,
+            head: None,
+            heads: Heads::new(limits.cached_heads),
+        }
+    }
+
+    /// Commits what is queued until the queue is closed and empty.
+    pub(crate) async fn run(mut self) {
+        while let Some(jobs) = self
+            .queue
+            .take(self.limits.group, self.limits.group_bytes)
+            .await
+        {
+            if let Err(Abandoned) = self.group(jobs).await {
+                tracing::error!(partition = %self.partition, "closed with an unknown outcome");
+                break;
+            }
+        }
+        self.tail.close();
+    }
+
+    async fn group(&mut self, jobs: Vec<Job>) -> Result<(), Abandoned> {
+        let until = Instant::now() + self.limits.give_up;
+        if let Err(failure) = self.prepare(&jobs, until).await {
+            jobs.into_iter().for_each(|job| job.fail(&failure));
+            return Ok(());
+        }
+        let mut batch = Batch::new(until);
+        let asked = self.plan(jobs, &mut batch);
+        let (alone, beside): (Vec<_>, Vec<_>) = asked.into_iter().partition(Asked::is_alone);
+        // Both at once: a stream that is only asked for has no commit in the insert.
+        let engine = self.engine.clone();
+        let confirmed = confirm::read_heads(&engine, alone.iter().map(Asked::start));
+        let (settled, confirmed) = join(self.settle(&mut batch), confirmed).await;
+        settled?;
+        self.answer_asked(alone, &confirmed);
+        let (proven, open): (Vec<_>, Vec<_>) = beside
+            .into_iter()
+            .partition(|asked| asked.is_proven(&batch));
+        for asked in proven {
+            let head = asked.proven_head(&batch);
+            asked.answer(self.partition, head);
+        }
+        if !open.is_empty() {
+            let starts: Vec<_> = open
+                .iter()
+                .map(|asked| (asked.stream().clone(), self.known(asked.stream())))
+                .collect();
+            let confirmed = confirm::read_heads(&engine, starts.into_iter()).await;
+            self.answer_asked(open, &confirmed);
+        }
+        self.answer_lost(batch).await;
+        Ok(())
+    }
+
+    /// Learns where the log and the jobs' streams end, before anything is numbered.
+    async fn prepare(&mut self, jobs: &[Job], until: Instant) -> Result<(), StoreFailure> {
+        let mut backoff = BACKOFF;
+        loop {
+            let streams = jobs.iter().map(|job| (job.stream(), job.expected()));
+            match self.learn(streams).await {
+                Ok(()) => return Ok(()),
+                Err(failure) if Instant::now() >= until => return Err(failure),
+                Err(failure) => {
+                    tracing::warn!(partition = %self.partition, error = %failure, "could not read the log");
+                    tokio::time::sleep(backoff).await;
+                    backoff = (backoff * 2).min(BACKOFF_MAX);
+                }
+            }
+        }
+    }
+
+    /// Reads the log's head, and those of `streams` that are not known and need to be.
+    async fn learn(
+        &mut self,
+        streams: impl Iterator<Item = (&StreamName, ExpectedVersion)>,
+    ) -> Result<(), StoreFailure> {
+        let mut missing: Vec<StreamName> = Vec::new();
+        for (stream, expected) in streams {
+            if !expects_nothing(expected) && self.heads.get(stream).is_none() {
+                missing.push(stream.clone());
+            }
+        }
+        if self.head.is_none() {
+            self.reached(self.engine.head().await?);
+        }
+        missing.sort_unstable();
+        missing.dedup();
+        let engine = &self.engine;
+        let found: Vec<_> = stream::iter(missing)
+            .map(|stream| async move {
+                let last = engine.last_of(stream.clone()).await?;
+                Ok::<_, StoreFailure>((stream, last))
+            })
+            .buffer_unordered(READS)
+            .try_collect()
+            .await?;
+        for (stream, last) in found {
+            let head = last.as_ref().map_or(Head::EMPTY, Head::of);
+            self.heads.learn(&stream, head);
+        }
+        Ok(())
+    }
+
+    /// Gives each commit its place, or refuses it; and notes between which commits of its stream each question stands.
+    fn plan(&mut self, jobs: Vec<Job>, batch: &mut Batch) -> Vec<Asked> {
+        let mut asked: Vec<Asked> = Vec::new();
+        for job in jobs {
+            match job {
+                Job::Append(append) => {
+                    let head = batch.end_of(&append.stream);
+                    let head = head.unwrap_or_else(|| self.known(&append.stream));
+                    let next = batch.next_after(self.head.unwrap_or_default());
+                    batch.plan(append, head, next);
+                }
+                Job::Confirm(confirm) => {
+                    let start = self.known(&confirm.stream);
+                    let behind = batch.last_member_of(&confirm.stream);
+                    asked.push(Asked::new(confirm, start, behind));
+                }
+            }
+        }
+        for asked in &mut asked {
+            asked.find_successor(batch);
+        }
+        asked
+    }
+
+    /// The head of a stream as far as it is known.
+    fn known(&mut self, stream: &StreamName) -> Head {
+        self.heads.get(stream).unwrap_or(Head::EMPTY)
+    }
+
+    /// Inserts the batch's members until the fate of each is known.
+    async fn settle(&mut self, batch: &mut Batch) -> Result<(), Abandoned> {
+        while batch.is_open() {
+            match self.engine.insert(batch.open_docs()).await {
+                Inserted::All => self.land(batch, usize::MAX),
+                Inserted::Lost(index) => {
+                    self.land(batch, index);
+                    self.settle_lost(batch).await?;
+                }
+                Inserted::Unknown(failure) => self.wait(batch, &failure).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The first `count` open members are durable.
+    fn land(&mut self, batch: &mut Batch, count: usize) {
+        let partition = self.partition;
+        for member in batch.land(count) {
+            self.heads.learn(member.stream(), member.end());
+            self.reached(member.position());
+            member.answer(Ok(Appended {
+                at: LogPosition::new(partition, member.position()),
+                version: member.end().version,
+                repeated: false,
+            }));
+        }
+    }
+
+    /// The first open member met a duplicate key: finds out which, see the module's table.
+    async fn settle_lost(&mut self, batch: &mut Batch) -> Result<(), Abandoned> {
+        let Some((position, command)) = batch.first_open() else {
+            return Ok(());
+        };
+        let before = Position::new(position.get() - 1);
+        let there = self
+            .ask(batch, |engine| async move {
+                engine.after(before, FOLLOWED).await
+            })
+            .await?;
+        let landed = batch.count_landed(&there, self.writer);
+        if landed > 0 {
+            self.land(batch, landed);
+            return Ok(());
+        }
+        if let Some(first) = there.first() {
+            let repeat = (first.command == command).then(|| first.clone());
+            self.follow(batch, &there).await?;
+            if let Some(stub) = repeat {
+                self.repeated(batch, stub);
+            }
+            return self.renumber(batch).await;
+        }
+        let found = self
+            .ask(batch, |engine| async move {
+                engine.by_commands(vec![command]).await
+            })
+            .await?;
+        if let Some(stub) = found.into_iter().next() {
+            self.repeated(batch, stub);
+            return self.renumber(batch).await;
+        }
+        let Some((stream, first)) = batch.first_open_slot() else {
+            return Ok(());
+        };
+        let asked = stream.clone();
+        let last = self
+            .ask(batch, |engine| {
+                let stream = asked.clone();
+                async move { engine.last_of(stream).await }
+            })
+            .await?;
+        if let Some(last) = last
+            && last.version().get() >= first
+        {
+            self.heads.learn(&stream, Head::of(&last));
+            return self.renumber(batch).await;
+        }
+        let unexplained = StoreFailure::new("a duplicate key, and nothing that bears it");
+        self.wait(batch, &unexplained).await
+    }
+
+    /// The first open member is not written: its command stands in the log already.
+    fn repeated(&mut self, batch: &mut Batch, first: Stub) {
+        self.heads.follow(&first);
+        let stream = batch.repeated(&first, self.partition);
+        batch.fail_all(self.queue.take_appends(&stream));
+    }
+
+    /// Takes note of what others appended behind the last position known here.
+    async fn follow(&mut self, batch: &mut Batch, there: &[Stub]) -> Result<(), Abandoned> {
+        for stub in there {
+            self.heads.follow(stub);
+            self.reached(stub.position);
+        }
+        if there.len() == FOLLOWED {
+            // Too far behind to read all of it: begin anew at the end.
+            self.heads.clear();
+            let head = self
+                .ask(batch, |engine| async move { engine.head().await })
+                .await?;
+            self.reached(head);
+        }
+        Ok(())
+    }
+
+    /// Nothing of what is open was written, nor can be: checks it against the streams' heads, and numbers it anew.
+    async fn renumber(&mut self, batch: &mut Batch) -> Result<(), Abandoned> {
+        loop {
+            let open = batch.open_streams();
+            let streams = open.iter().map(|(stream, expected)| (stream, *expected));
+            match self.learn(streams).await {
+                Ok(()) => break,
+                Err(failure) => self.wait(batch, &failure).await?,
+            }
+        }
+        let head = self.head.unwrap_or_default();
+        for stream in batch.renumber(head, |stream| self.heads.get(stream)) {
+            batch.fail_all(self.queue.take_appends(&stream));
+        }
+        Ok(())
+    }
+
+    /// Reads until there is an answer.
+    async fn ask<T, F>(
+        &mut self,
+        batch: &mut Batch,
+        read: impl Fn(E) -> F + Send,
+    ) -> Result<T, Abandoned>
+    where
+        T: Send,
+        F: Future<Output = Result<T, StoreFailure>> + Send,
+    {
+        loop {
+            match read(self.engine.clone()).await {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => self.wait(batch, &failure).await?,
+            }
+        }
+    }
+
+    /// Waits before the next attempt; past the limit, tells all who have waited as long.
+    async fn wait(&mut self, batch: &mut Batch, failure: &StoreFailure) -> Result<(), Abandoned> {
+        let pause = batch.next_pause(BACKOFF, BACKOFF_MAX);
+        tracing::warn!(
+            partition = %self.partition, error = %failure, pause_ms = pause.as_millis() as u64,
+            "the outcome of an insert is unknown; trying again"
+        );
+        let now = Instant::now();
+        if batch.is_overdue(now) {
+            batch.tell_open(failure);
+            if let Some(called) = now.checked_sub(self.limits.give_up) {
+                for job in self.queue.take_called_by(called) {
+                    job.fail(failure);
+                }
+            }
+            if self.queue.is_closed() {
+                return Err(Abandoned);
+            }
+        }
+        tokio::time::sleep(pause).await;
+        Ok(())
+    }
+
+    fn reached(&mut self, position: Position) {
+        if self.head.is_none_or(|head| head < position) {
+            self.head = Some(position);
+        }
+        self.tail.reached(position);
+    }
+
+    fn answer_asked(&mut self, asked: Vec<Asked>, heads: &confirm::ReadHeads) {
+        for asked in asked {
+            match heads.get(asked.stream()) {
+                Some(Ok(head)) => {
+                    self.heads.learn(asked.stream(), *head);
+                    asked.answer(self.partition, *head);
+                }
+                Some(Err(failure)) => asked.fail(failure),
+                None => asked.fail(&StoreFailure::closed()),
+            }
+        }
+    }
+
+    /// Answers those that were refused: with the first answer where the command stands in the log, else the conflict.
+    async fn answer_lost(&mut self, batch: Batch) {
+        let (until, lost) = batch.into_lost();
+        if lost.is_empty() {
+            return;
+        }
+        let commands: Vec<_> = lost.iter().map(|lost| lost.command).collect();
+        let mut backoff = BACKOFF;
+        let found = loop {
+            match self.engine.by_commands(commands.clone()).await {
+                Ok(found) => break Ok(found),
+                Err(failure) if Instant::now() >= until => break Err(failure),
+                Err(_) => tokio::time::sleep(backoff).await,
+            }
+            backoff = (backoff * 2).min(BACKOFF_MAX);
+        };
+        for lost in lost {
+            let actual = self
+                .heads
+                .get(&lost.stream)
+                .map_or(lost.actual, |head| head.version);
+            match &found {
+                Ok(found) => lost.answer(self.partition, found, actual),
+                Err(failure) => lost.fail(failure),
+            }
+        }
+    }
+}
+
+/// Whether version 1 is what such a commit needs: the index tells, no reading does.
+fn expects_nothing(expected: ExpectedVersion) -> bool {
+    matches!(
+        expected,
+        ExpectedVersion::NoStream | ExpectedVersion::Exact(Version::EMPTY)
+    )
+}
+
+/// The answer to a commit whose command stands in the log already.
+fn first_answer(
+    partition: Partition,
+    first: &Stub,
+    request: Option<RequestHash>,
+) -> Result<Appended, AppendError> {
+    if first.request != request {
+        return Err(AppendError::KeyReused);
+    }
+    Ok(Appended {
+        at: LogPosition::new(partition, first.position),
+        version: first.version(),
+        repeated: true,
+    })
+}
+
+impl From<Append> for Lost {
+    fn from(append: Append) -> Self {
+        Self {
+            stream: append.stream,
+            expected: append.expected,
+            command: append.command,
+            request: append.request,
+            actual: Version::EMPTY,
+            reply: append.reply,
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! How a store is opened.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::error::OpenError;
+
+/// The most partitions that a store may have.
+const MAX_PARTITIONS: u16 = 1_024;
+
+/// How a store is opened. `Debug` does not show the URI, which may hold a password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct MongoOptions {
+    /// Where the server is: `mongodb://…`. Its read preference and concerns are not used.
+    pub uri: String,
+    /// The database; one store each.
+    pub database: String,
+    /// Log partitions, 1 to 1,024; fixed when the store is created, checked afterwards.
+    pub partitions: u16,
+    /// Connections at most, 4 or more. A partition in use needs two, one of them for its readers.
+    pub pool: u32,
+    /// How long to look for a server before a call fails.
+    pub select_timeout: Duration,
+    /// How long a read or write may take before its outcome counts as unknown.
+    pub call_timeout: Duration,
+    /// How long an append whose outcome is unknown is tried before its caller is told so.
+    pub give_up: Duration,
+    /// Calls that may wait for each partition's committer; more are refused.
+    pub queue: usize,
+    /// Bytes that may wait for each partition's committer; once there are as many, more are refused.
+    pub queue_bytes: usize,
+    /// Calls that may wait for one stream; more are refused.
+    pub stream_queue: usize,
+    /// The most commits in one insert, 1 to 1,000.
+    pub group: usize,
+    /// Streams of each partition whose head is remembered; 4,096 or more.
+    pub cached_heads: usize,
+}
+
+impl MongoOptions {
+    /// The defaults, for `database` at `uri`: four partitions, 24 connections.
+    #[must_use]
+    pub fn new(uri: impl Into<String>, database: impl Into<String>) -> Self {
+        Self {
+            uri: uri.into(),
+            database: database.into(),
+            partitions: 4,
+            pool: 24,
+            select_timeout: Duration::from_secs(5),
+            call_timeout: Duration::from_secs(10),
+            give_up: Duration::from_secs(15),
+            queue: 16_384,
+            queue_bytes: 64 << 20,
+            stream_queue: 1_024,
+            group: 500,
+            cached_heads: 16_384,
+        }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), OpenError> {
+        let bad = |name, range| Err(OpenError::Option { name, range });
+        if !(1..=MAX_PARTITIONS).contains(&self.partitions) {
+            bad("partitions", "1 to 1024")
+        } else if self.database.is_empty() {
+            bad("database", "the name of a database")
+        } else if self.pool < 4 {
+            bad("pool", "4 or more")
+        } else if self.queue == 0 || self.queue_bytes == 0 || self.stream_queue == 0 {
+            bad("queue, queue_bytes and stream_queue", "1 or more")
+        } else if !(1..=1_000).contains(&self.group) {
+            bad("group", "1 to 1000")
+        } else if self.cached_heads < 4_096 {
+            bad("cached_heads", "4096 or more")
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl fmt::Debug for MongoOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MongoOptions")
+            .field("database", &self.database)
+            .field("partitions", &self.partitions)
+            .finish_non_exhaustive()
+    }
+}
