@@ -32,7 +32,54 @@ const FORGET: &str = "WITH events AS (DELETE FROM {schema}.parked_commit
         WHERE version = $1 AND partition = $2 AND stream = $3)
     DELETE FROM {schema}.parked_stream WHERE version = $1 AND partition = $2 AND stream = $3";
 
+const DROP: &str = "INSERT INTO {schema}.parked_drop (version, partition, stream, position, event,
+        events, parked_because, dropped_because)
+    SELECT version, partition, stream, position, event,
+        (SELECT coalesce(sum(cardinality(c.waiting)), 0) FROM {schema}.parked_commit c
+         WHERE c.version = s.version AND c.partition = s.partition AND c.stream = s.stream),
+        reason, $4
+    FROM {schema}.parked_stream s WHERE version = $1 AND partition = $2 AND stream = $3
+    RETURNING events";
+
 impl<M: PgReadModel> PgProjection<M> {
+    /// Gives up the waiting events of `stream` in this version and unparks it; how many there were.
+    ///
+    /// Kept for good: which stream, since where, how many events, why they were parked and `reason`. Later
+    /// events of the stream are applied again. Does nothing, and gives 0, where it is not parked. A rebuild
+    /// knows nothing of it: it applies or parks anew.
+    ///
+    /// # Errors
+    ///
+    /// [`ApplyError::Store`]: unknown outcome; list the parked streams.
+    pub async fn drop_parked(
+        &self,
+        partition: Partition,
+        stream: &StreamName,
+        reason: &str,
+    ) -> Result<u64, ApplyError> {
+        let transaction = self.locked(partition).await?;
+        // What a human decided is not to be lost with a crash.
+        let durable = "SET LOCAL synchronous_commit TO on";
+        transaction.batch_execute(durable).await.map_err(away)?;
+        let sql = self.fill(DROP);
+        let statement = transaction.prepare_cached(&sql).await.map_err(away)?;
+        let (index, reason) = (
+            i32::from(partition.index()),
+            reason.replace('\0', "\u{fffd}"),
+        );
+        let params: [&(dyn ToSql + Sync); 4] = [&self.key(), &index, &stream.as_str(), &reason];
+        let dropped = transaction.query_opt(&statement, &params).await;
+        let dropped = dropped.map_err(away)?.map(|row| row.try_get(0)).transpose();
+        let events = dropped.map_err(away)?.map_or(0, nat);
+        self.forget(&transaction, partition, stream).await?;
+        transaction.commit().await.map_err(away)?;
+        if events > 0 {
+            let schema = &self.version.schema;
+            tracing::warn!(%schema, %stream, events, reason, "dropped what was parked");
+        }
+        Ok(events)
+    }
+
     pub(super) async fn park_stream(
         &self,
         client: &ClientWrapper,

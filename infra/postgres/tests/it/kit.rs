@@ -39,7 +39,17 @@ static WIDE: Table = Table {
     ],
 };
 
-/// Counts events by stream and keeps the last payload. While it is not `lenient`, `bad` breaks a
+/// Every event.
+static ENTRY: Table = Table {
+    name: "entry",
+    columns: &[
+        Column::key("stream", SqlType::Text),
+        Column::key("version", SqlType::Int8),
+        Column::value("payload", SqlType::Text),
+    ],
+};
+
+/// Counts events by stream, keeps each event and the last payload. While it is not `lenient`, `bad` breaks a
 /// constraint, `panic` panics, and `broken` cannot be decoded.
 #[derive(Debug, Clone)]
 pub(crate) struct Counts {
@@ -79,7 +89,7 @@ impl PgReadModel for Counts {
     }
 
     fn tables(&self) -> Vec<&'static Table> {
-        vec![self.table()]
+        vec![self.table(), &ENTRY]
     }
 
     fn create_tables(&self) -> &'static str {
@@ -87,12 +97,16 @@ impl PgReadModel for Counts {
             1 => {
                 "CREATE TABLE {schema}.count (stream text COLLATE \"C\" PRIMARY KEY,
                  n bigint NOT NULL, last text NOT NULL CHECK (last <> 'bad'),
-                 version bigint NOT NULL)"
+                 version bigint NOT NULL);
+                 CREATE TABLE {schema}.entry (stream text COLLATE \"C\", version bigint,
+                 payload text NOT NULL, PRIMARY KEY (stream, version))"
             }
             _ => {
                 "CREATE TABLE {schema}.count (stream text COLLATE \"C\" PRIMARY KEY,
                  n bigint NOT NULL, last text NOT NULL CHECK (last <> 'bad'),
-                 length bigint NOT NULL, version bigint NOT NULL)"
+                 length bigint NOT NULL, version bigint NOT NULL);
+                 CREATE TABLE {schema}.entry (stream text COLLATE \"C\", version bigint,
+                 payload text NOT NULL, PRIMARY KEY (stream, version))"
             }
         }
     }
@@ -106,6 +120,7 @@ impl PgReadModel for Counts {
         writer: &Writer<'_>,
         events: &[RecordedEvent<'_>],
     ) -> Result<(), ApplyFailure> {
+        let mut entries = writer.rows(&ENTRY);
         let mut counts = BTreeMap::<&str, (i64, String, i64)>::new();
         for (index, event) in events.iter().enumerate() {
             let payload = std::str::from_utf8(&event.data.payload).unwrap();
@@ -113,8 +128,10 @@ impl PgReadModel for Counts {
             if !self.lenient && payload == "broken" {
                 return Err(ApplyFailure::at(index, "cannot be decoded"));
             }
-            let count = counts.entry(event.commit.stream.as_str()).or_default();
             let version = i64::try_from(event.version.get()).unwrap();
+            let entry = entries.push(&[&event.commit.stream.as_str(), &version, &payload]);
+            entry.map_err(|error| ApplyFailure::at(index, error))?;
+            let count = counts.entry(event.commit.stream.as_str()).or_default();
             let last = if self.lenient && payload == "bad" {
                 "good"
             } else {
@@ -134,6 +151,7 @@ impl PgReadModel for Counts {
             pushed.map_err(ApplyFailure::somewhere)?;
         }
         writer.upsert(rows).await?;
+        writer.insert(entries).await?;
         Ok(())
     }
 }

@@ -6,6 +6,7 @@
 )]
 
 mod kit;
+mod notebook;
 mod projections;
 mod reads;
 mod replays;

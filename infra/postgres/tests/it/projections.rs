@@ -203,3 +203,54 @@ async fn many_open_the_same_model_and_find_one_version() {
     );
     assert!(counted, "{refused:?}");
 }
+
+#[tokio::test]
+#[ignore = "needs POSTGRES_URL"]
+async fn a_dropped_stream_goes_on_and_the_reason_is_kept() {
+    let fixture = fixture();
+    fixture.append(1, &["{}", "broken"]).await;
+    fixture.append(1, &["{}"]).await;
+    fixture.append(1, &["{}"]).await;
+    let projection = fixture.counts(&STRICT).await;
+    let commits = fixture.commits().await;
+    let event = |commit, event| EventRef { commit, event };
+    let park = [
+        (event(0, 1), Some("it is broken".to_owned())),
+        (event(1, 0), None),
+    ];
+    let apply = [event(0, 0)];
+    let slice = Batch {
+        park: &park,
+        ..batch(0, 2, &commits[..2], &apply)
+    };
+    projection.apply(&slice).await.unwrap();
+    let (reason, stream) = ("nobody\0 needs it", stream(1));
+    for dropped in [2, 0] {
+        let drop = projection.drop_parked(PARTITION, &stream, reason);
+        assert_eq!(drop.await.unwrap(), dropped);
+    }
+    assert!(projection.parked(PARTITION).await.unwrap().is_empty());
+    let rest = first_of(&commits[2..]);
+    projection
+        .apply(&batch(2, 3, &commits[2..], &rest))
+        .await
+        .unwrap();
+    assert_eq!(fixture.total().await, (2, 1));
+
+    let schema = projection.version().schema.as_str();
+    let control = schema.strip_suffix("_1").unwrap();
+    let sql = format!(
+        "SELECT stream, position, event, events, parked_because, dropped_because
+         FROM {control}_control.parked_drop"
+    );
+    let client = fixture.models.pool().get().await.unwrap();
+    let rows = client.query(&sql, &[]).await.unwrap();
+    assert_eq!(rows.len(), 1);
+    let texts: [String; 3] = [0, 4, 5].map(|column: usize| rows[0].get(column));
+    assert_eq!(
+        texts,
+        ["thing-1", "it is broken", "nobody\u{fffd} needs it"]
+    );
+    let place: (i64, i32, i64) = (rows[0].get(1), rows[0].get(2), rows[0].get(3));
+    assert_eq!(place, (1, 1, 2));
+}
