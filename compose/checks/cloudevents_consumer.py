@@ -87,7 +87,7 @@ def main(brokers, topic):
                         "type": event.get_type(),
                         "dataschema": event.get_dataschema(),
                         "subject": event.get_subject(),
-                        "time": event.get_time().isoformat(),
+                        "milliseconds": round(event.get_time().timestamp() * 1000),
                         "repeated": identity in seen,
                         "data": event.get_data(),
                     }
