@@ -3,11 +3,10 @@
 //! A commit that reserves is appended only after its intent. Calls on its stream that come meanwhile may build on
 //! it, so each waits for those before it. Streams without such a commit have no gate.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use foldhash::fast::FixedState;
 use tokio::sync::watch;
 
 use crate::stream::StreamName;
@@ -17,7 +16,7 @@ pub(super) struct Gates {
     /// Streams with a gate, so that the common case takes no lock. The calls of one stream are made one after
     /// another, so each sees the gate that an earlier one made.
     count: AtomicUsize,
-    gates: Mutex<HashMap<StreamName, Gate, FixedState>>,
+    gates: Mutex<BTreeMap<StreamName, Gate>>,
 }
 
 struct Gate {
@@ -66,7 +65,7 @@ impl Gates {
         Some(self.enter(stream))
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<StreamName, Gate, FixedState>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<StreamName, Gate>> {
         self.gates.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

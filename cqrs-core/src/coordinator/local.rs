@@ -3,16 +3,14 @@
 //! A row of the ledger that this instance owns and that is not in here belongs to nobody any more: its caller went
 //! away. It may be taken over at once.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use foldhash::fast::FixedState;
-
 use crate::envelope::{CommandId, RequestHash};
 
-type Map<V> = Mutex<HashMap<CommandId, V, FixedState>>;
+type Map<V> = Mutex<BTreeMap<CommandId, V>>;
 
 #[derive(Default)]
 pub(super) struct Local {
@@ -147,7 +145,7 @@ impl fmt::Debug for Claiming {
     }
 }
 
-fn lock<V>(map: &Map<V>) -> MutexGuard<'_, HashMap<CommandId, V, FixedState>> {
+fn lock<V>(map: &Map<V>) -> MutexGuard<'_, BTreeMap<CommandId, V>> {
     // Nothing panics under these locks; a poisoned one is as good.
     map.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,11 +1,11 @@
 //! What the binary drives beside the commands: finishing, renewing, sweeping, folding.
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{Either, join4, select};
-use std::sync::atomic::Ordering;
 use tokio::sync::{Mutex, Notify};
 
 use crate::follow::{self, Backoff, Follower, RunnerError, Step, Trouble, Until, chain};
@@ -97,10 +97,10 @@ impl<L: EventLog, I: IntentStore, T: Timer> Coordinator<L, I, T> {
 
     /// Renews the leases of all that this instance is at, until `shutdown` completes.
     pub async fn run_renewals(&self, shutdown: impl Future<Output = ()> + Send) {
-        self.every(self.inner.options.renew_every, shutdown, async || {
+        let (period, mut shutdown) = (self.inner.options.renew_every, pin!(shutdown));
+        while self.waited(period, shutdown.as_mut()).await {
             self.renew().await;
-        })
-        .await;
+        }
     }
 
     async fn renew(&self) {
@@ -119,10 +119,10 @@ impl<L: EventLog, I: IntentStore, T: Timer> Coordinator<L, I, T> {
 
     /// Settles intents whose lease is over, until `shutdown` completes.
     pub async fn run_sweeps(&self, shutdown: impl Future<Output = ()> + Send) {
-        self.every(self.inner.options.sweep_every, shutdown, async || {
+        let (period, mut shutdown) = (self.inner.options.sweep_every, pin!(shutdown));
+        while self.waited(period, shutdown.as_mut()).await {
             self.sweep().await;
-        })
-        .await;
+        }
     }
 
     /// Settles the intents whose lease is over now; how many.
@@ -154,20 +154,14 @@ impl<L: EventLog, I: IntentStore, T: Timer> Coordinator<L, I, T> {
         settled
     }
 
-    async fn every(
+    /// Waits; `false` where the shutdown comes first.
+    async fn waited(
         &self,
         period: Duration,
-        shutdown: impl Future<Output = ()> + Send,
-        work: impl AsyncFn(),
-    ) {
-        let mut shutdown = pin!(shutdown);
-        loop {
-            let wait = self.inner.timer.sleep(period);
-            if let Either::Left(_) = select(shutdown.as_mut(), pin!(wait)).await {
-                return;
-            }
-            work().await;
-        }
+        shutdown: Pin<&mut (impl Future<Output = ()> + Send)>,
+    ) -> bool {
+        let wait = self.inner.timer.sleep(period);
+        matches!(select(shutdown, pin!(wait)).await, Either::Right(_))
     }
 
     /// Folds the log into the ledger, partition by partition, until `shutdown` completes.

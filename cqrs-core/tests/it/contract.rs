@@ -72,6 +72,7 @@ mod intents {
 mod coordinator {
     use std::sync::Arc;
 
+    use cqrs_core::testing::contract::TwoStores;
     use cqrs_core::testing::{InstantTimer, ManualClock};
     use cqrs_core::{Coordinator, CoordinatorOptions, MemoryIntents, MemoryStore};
     use uuid::Uuid;
@@ -86,6 +87,15 @@ mod coordinator {
         )
     }
 
+    fn stores() -> TwoStores<MemoryStore, MemoryIntents<Arc<ManualClock>>> {
+        TwoStores {
+            log: MemoryStore::new(4),
+            intents: MemoryIntents::new(Arc::default()),
+            spare: MemoryIntents::new(Arc::default()),
+        }
+    }
+
     cqrs_core::event_log_contract!(open());
     cqrs_core::ledger_contract!(open());
+    cqrs_core::two_stores_contract!(stores());
 }

@@ -7,4 +7,5 @@
 
 mod bans;
 mod contract;
+mod coordinator;
 mod execute;

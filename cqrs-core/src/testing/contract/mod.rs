@@ -17,9 +17,12 @@ pub mod projection;
 pub mod relay_marks;
 pub mod reservations;
 pub mod snapshot;
+pub mod two_stores;
 
 pub use intents::{claims, fold, values};
 pub use notebook::{Illegible, Note, Notebook, NotebookStore};
+
+pub use two_stores::{TwoStores, races, stops};
 
 use bytes::Bytes;
 use uuid::Uuid;
@@ -157,6 +160,36 @@ macro_rules! intent_store_contract {
             folds_rows_whatever_they_are
             makes_a_lost_ledger_whole_in_any_order
             a_restored_intent_is_contested
+        );
+    };
+}
+
+/// Runs the crash suite of a ledger and a log in two stores, joined by a [`Coordinator`](crate::Coordinator).
+///
+/// `two_stores_contract!(open().await)`, where the expression gives a [`TwoStores`](crate::testing::contract::TwoStores),
+/// empty.
+#[macro_export]
+macro_rules! two_stores_contract {
+    ($open:expr) => { $crate::two_stores_contract!(@ $open, []); };
+    ($open:expr, ignore = $why:literal) => { $crate::two_stores_contract!(@ $open, [#[ignore = $why]]); };
+    (@ $open:expr, $ignore:tt) => {
+        $crate::contract_tests!(stops, $open, $ignore,
+            stopped_at_a_keyed_reservation
+            stopped_at_an_unkeyed_reservation
+            stopped_at_a_refusal
+            stopped_at_a_taken_value
+            stopped_at_a_keyed_command
+            stopped_at_a_command_of_the_log_alone
+            stopped_at_a_creation_without_an_id
+        );
+        $crate::contract_tests!(races, $open, $ignore,
+            a_slow_insert_lands_after_the_take_over
+            a_slow_insert_does_not_undo_a_refusal
+            a_creation_whose_fate_is_unknown_creates_once
+            a_finish_is_delayed_past_later_changes
+            one_key_many_times_at_once
+            racing_for_names
+            a_lost_ledger_is_made_whole_from_the_log
         );
     };
 }

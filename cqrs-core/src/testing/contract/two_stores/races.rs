@@ -1,0 +1,294 @@
+//! Late inserts, late finishes, many at once, and a ledger that is lost.
+
+use std::pin::pin;
+
+use futures_util::future::{Either, join_all, select};
+
+use super::fuse::Slow;
+use super::*;
+use crate::log::AppendError;
+
+/// A process sends the command's insert off and stops; the insert arrives when the next one has answered.
+async fn overtaken<L, I>(
+    stores: &TwoStores<L, I>,
+    number: u64,
+    command: &Asked,
+    meanwhile: impl AsyncFnOnce(),
+) -> Answer
+where
+    L: EventLog + Clone,
+    I: IntentStore + Clone,
+{
+    let TwoStores { log, intents, .. } = stores;
+    let slow = Slow::new(log.clone());
+    let first = Process::start(&slow, intents, u128::from(number) << 8 | 1);
+    match select(pin!(first.ask(command)), pin!(slow.sent())).await {
+        Either::Left((answer, _)) => panic!("answered {answer:?}, though nothing arrived"),
+        Either::Right(_) => {}
+    }
+    drop(first);
+    meanwhile().await;
+    let second = Process::start(log, intents, u128::from(number) << 8 | 2);
+    let answer = second.ask(command).await;
+    let arrived = slow.arrive().await;
+    assert_eq!(arrived.len(), 1);
+    for late in arrived {
+        let nothing = match &late {
+            Ok(appended) => appended.repeated,
+            Err(AppendError::Conflict { .. }) => true,
+            Err(_) => false,
+        };
+        assert!(nothing, "the late insert took effect: {late:?}");
+    }
+    second.settle().await;
+    took_effect_once(log, command, &answer).await;
+    let third = Process::start(log, intents, u128::from(number) << 8 | 3);
+    assert_eq!(third.ask(command).await, answer, "{command:?}");
+    third.settle().await;
+    assert_eq!(intents.expired(10).await.unwrap(), []);
+    answer
+}
+
+/// With a key and without, with reservations and without, with a rival in its slot and without.
+pub async fn a_slow_insert_lands_after_the_take_over<L, I>(stores: TwoStores<L, I>)
+where
+    L: EventLog + Clone,
+    I: IntentStore + Clone,
+{
+    let mut number = 0;
+    for by in [By::Client, By::Reactor] {
+        for name in [None, Some("slow")] {
+            for rival in [false, true] {
+                number += 10;
+                let x = stream(format!("slow{number}"));
+                let name = name.map(|name| format!("{name}{number}"));
+                let command = asked(number, by, Some(&x), name.as_deref());
+                let answer = overtaken(&stores, number, &command, async || {
+                    if rival {
+                        intrude(&stores.log, &x, number + 1, None).await;
+                    }
+                });
+                let version = answer.await.unwrap().version;
+                assert_eq!(version, if rival { 2 } else { 1 });
+                let after = Process::start(&stores.log, &stores.intents, u128::from(number) << 8);
+                if let Some(name) = name {
+                    names_are_unique(&after, &[&name], &[x]).await;
+                }
+            }
+        }
+    }
+}
+
+/// The first attempt's insert is under way when the second finds that there is nothing to do any more.
+pub async fn a_slow_insert_does_not_undo_a_refusal<L, I>(stores: TwoStores<L, I>)
+where
+    L: EventLog + Clone,
+    I: IntentStore + Clone,
+{
+    let x = stream("late");
+    let command = asked(1, By::Client, Some(&x), Some("same"));
+    let answer = overtaken(&stores, 1, &command, async || {
+        intrude(&stores.log, &x, 2, Some("same")).await;
+    });
+    assert_eq!(answer.await, Err("same name".to_owned()));
+    let after = Process::start(&stores.log, &stores.intents, 8);
+    names_are_unique(&after, &["same"], &[x]).await;
+}
+
+/// Its stream's name is made from the command's id: what the first attempt made, the second finds.
+pub async fn a_creation_whose_fate_is_unknown_creates_once<L, I>(stores: TwoStores<L, I>)
+where
+    L: EventLog + Clone,
+    I: IntentStore + Clone,
+{
+    for (number, name) in [(1, Some("new")), (2, None)] {
+        let command = asked(number, By::Client, None, name);
+        let answer = overtaken(&stores, number, &command, async || {}).await;
+        let plate = stream(answer.unwrap().plate);
+        assert_eq!(name_on(&stores.log, &plate).await.as_deref(), name);
+    }
+}
+
+/// a, b, a again, in two processes; the first change's finish comes last.
+pub async fn a_finish_is_delayed_past_later_changes<L, I>(stores: TwoStores<L, I>)
+where
+    L: EventLog + Clone,
+    I: IntentStore + Clone,
+{
+    let TwoStores { log, intents, .. } = &stores;
+    let (x, y) = (stream("x"), stream("y"));
+    let [first, second] = [1, 2].map(|n| Process::start(log, intents, n));
+    let to = |number, name| asked(number, By::Client, Some(&x), Some(name));
+    first.ask(&to(1, "a")).await.unwrap();
+    first.settle().await;
+    // Finished by the second, which finds its intent in the way; the first one's own finish waits.
+    first.ask(&to(2, "b")).await.unwrap();
+    second.ask(&to(3, "a")).await.unwrap();
+    second.settle().await;
+    first.settle().await;
+    names_are_unique(&first, &["a", "b"], &[x.clone(), y.clone()]).await;
+    assert_eq!(second.owner("a").await, Some(x.clone()));
+    let taken = asked(4, By::Client, Some(&y), Some("a"));
+    assert!(second.ask(&taken).await.is_err());
+    let free = asked(5, By::Client, Some(&y), Some("b"));
+    second.ask(&free).await.unwrap();
+    names_are_unique(&second, &["a", "b"], &[x, y]).await;
+}
+
+/// One effect; each answer is the one answer, or that it runs. With another request: refused.
+pub async fn one_key_many_times_at_once<L, I>(stores: TwoStores<L, I>)
+where
+    L: EventLog + Clone,
+    I: IntentStore + Clone,
+{
+    let TwoStores { log, intents, .. } = &stores;
+    let processes = [1, 2].map(|n| Process::start(log, intents, n));
+    for (number, name) in [(1, Some("once")), (2, None)] {
+        let x = stream(format!("once{number}"));
+        let command = asked(number, By::Client, Some(&x), name);
+        let all = (0..50).map(|n| processes[n % 2].send(&command));
+        let mut given = Vec::new();
+        for answer in join_all(all).await {
+            match answer {
+                Ok(answer) => given.push(answer),
+                Err(DispatchError::InProgress | DispatchError::Conflict { .. }) => {}
+                Err(other) => panic!("unexpected: {other:?}"),
+            }
+        }
+        let answer = processes[0].ask(&command).await;
+        took_effect_once(log, &command, &answer).await;
+        let answer = answer.unwrap();
+        assert!(given.iter().all(|given| *given == answer), "{given:?}");
+
+        let mut other = command;
+        other.envelope.identity = Identity::Keyed(RequestHash::new([8; 32]));
+        for process in &processes {
+            let reused = process.send(&other).await;
+            assert!(
+                matches!(reused, Err(DispatchError::KeyReused)),
+                "{reused:?}"
+            );
+        }
+    }
+}
+
+/// Eight plates in four processes, each after the other's names.
+pub async fn racing_for_names<L, I>(stores: TwoStores<L, I>)
+where
+    L: EventLog + Clone,
+    I: IntentStore + Clone,
+{
+    let TwoStores { log, intents, .. } = &stores;
+    let processes = [1, 2, 3, 4].map(|n| Process::start(log, intents, n));
+    let plates: Vec<_> = (0..8).map(|n| stream(format!("race{n}"))).collect();
+    let names = ["a", "b", "c", "d", "e"];
+    for round in 0..10_u64 {
+        let racers = plates.iter().zip(0_u64..).map(|(plate, nth)| {
+            let name = names[((nth * 3 + round * 7) % 5) as usize];
+            let command = asked(round * 100 + nth + 1, By::Client, Some(plate), Some(name));
+            let process = &processes[(nth % 4) as usize];
+            async move {
+                let answer = process.ask(&command).await;
+                took_effect_once(log, &command, &answer).await;
+            }
+        });
+        join_all(racers).await;
+        names_are_unique(&processes[0], &names, &plates).await;
+    }
+    for process in &processes {
+        process.settle().await;
+    }
+    names_are_unique(&processes[3], &names, &plates).await;
+    assert_eq!(intents.expired(10).await.unwrap(), []);
+}
+
+/// Nothing takes effect twice, no name has two owners, though the ledger begins from nothing.
+pub async fn a_lost_ledger_is_made_whole_from_the_log<L, I>(stores: TwoStores<L, I>)
+where
+    L: EventLog + Clone,
+    I: IntentStore + Clone,
+{
+    let TwoStores {
+        log,
+        intents,
+        spare,
+    } = &stores;
+    let plates: Vec<_> = (0..6).map(|n| stream(format!("lost{n}"))).collect();
+    let names = ["a", "b", "c", "d", "e", "f", "g"];
+    let before = Process::start(log, intents, 1);
+    let mut history = Vec::new();
+    for round in 0..5_u64 {
+        for (plate, nth) in plates.iter().zip(0_u64..) {
+            let name = names[((nth + round * 3) % 7) as usize];
+            let command = asked(round * 10 + nth + 1, By::Client, Some(plate), Some(name));
+            let answer = before.ask(&command).await;
+            history.push((command, answer));
+        }
+    }
+    before.settle().await;
+    assert!(history.iter().any(|(_, answer)| answer.is_err()));
+    drop(before);
+
+    let after = Process::start(log, spare, 2);
+    names_are_unique(&after, &names, &plates).await;
+    for (command, answer) in &history {
+        // Refusals live in the ledger alone.
+        if answer.is_ok() {
+            assert_eq!(after.ask(command).await, *answer);
+        }
+    }
+    for (command, answer) in &history {
+        if answer.is_err() {
+            let answer = after.ask(command).await;
+            took_effect_once(log, command, &answer).await;
+        }
+    }
+    after.settle().await;
+    names_are_unique(&after, &names, &plates).await;
+}
+
+/// `keep` is called after half of the traffic, `lose` after the rest: it brings back what was there then, or nothing,
+/// while the process runs on. Nothing takes effect twice, no name has two owners.
+pub async fn a_ledger_is_lost_under_a_running_process<L, I>(
+    stores: TwoStores<L, I>,
+    keep: impl FnOnce(&I),
+    lose: impl FnOnce(&I),
+) where
+    L: EventLog + Clone,
+    I: IntentStore + Clone,
+{
+    let TwoStores { log, intents, .. } = &stores;
+    let plates: Vec<_> = (0..5).map(|n| stream(format!("running{n}"))).collect();
+    let names = ["a", "b", "c", "d", "e", "f"];
+    let process = Process::start(log, intents, 1);
+    let mut history = Vec::new();
+    let mut keep = Some(keep);
+    for round in 0..6_u64 {
+        if round == 3
+            && let Some(keep) = keep.take()
+        {
+            process.settle().await;
+            keep(intents);
+        }
+        for (plate, nth) in plates.iter().zip(0_u64..) {
+            let name = names[((nth + round * 5) % 6) as usize];
+            let command = asked(round * 10 + nth + 1, By::Client, Some(plate), Some(name));
+            let answer = process.ask(&command).await;
+            history.push((command, answer));
+        }
+    }
+    process.settle().await;
+    lose(intents);
+    for (command, answer) in &history {
+        let again = process.ask(command).await;
+        assert!(
+            answer.is_err() || again == *answer,
+            "{command:?}: {again:?}"
+        );
+        took_effect_once(log, command, &again).await;
+        names_are_unique(&process, &names, &plates).await;
+    }
+    process.settle().await;
+    names_are_unique(&process, &names, &plates).await;
+    assert_eq!(intents.expired(10).await.unwrap(), []);
+}
