@@ -6,11 +6,13 @@
 //! transaction. A [`PgReader`] reads the live one: pointer, checkpoints and rows in one snapshot.
 //!
 //! A [`PgReplay`] makes the next version from the log, verifies it, puts it in the live one's place, and back.
+//! [`PgIntents`] is the ledger beside a log of another store, in a schema of its own.
 //!
 //! Nothing connects before it is used, and whatever is away is an error that says so: a service
 //! starts without the server and goes on when it comes.
 
 mod error;
+mod ledger;
 mod model;
 mod models;
 mod name;
@@ -24,6 +26,7 @@ mod transaction;
 mod writer;
 
 pub use error::{ApplyFailure, ModelError};
+pub use ledger::PgIntents;
 pub use model::{Column, PgReadModel, SqlType, Table};
 pub use models::{ModelState, ModelVersion, PgModels};
 pub use name::{InvalidSchemaName, SchemaName};

@@ -6,6 +6,7 @@
 )]
 
 mod kit;
+mod ledger;
 mod notebook;
 mod projections;
 mod reads;
