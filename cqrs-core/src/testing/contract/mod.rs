@@ -190,6 +190,7 @@ macro_rules! two_stores_contract {
             one_key_many_times_at_once
             racing_for_names
             a_lost_ledger_is_made_whole_from_the_log
+            a_command_pays_for_what_it_uses
         );
     };
 }

@@ -39,6 +39,11 @@ impl Fuse {
         }))
     }
 
+    /// How many writes were made of those that it lasts for.
+    pub(super) fn writes(&self, points: i64) -> i64 {
+        (points - self.0.points_left.load(Ordering::SeqCst)) / 2
+    }
+
     /// Completes when it blows: drop everything then.
     pub(super) async fn blown(&self) {
         self.0.blown.notified().await;

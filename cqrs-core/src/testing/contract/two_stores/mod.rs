@@ -18,7 +18,7 @@ use crate::coordinator::{Coordinator, CoordinatorOptions, IntentStore};
 use crate::envelope::{Actor, CommandId, Envelope, Identity, RequestHash};
 use crate::execute::{Executor, ExecutorOptions};
 use crate::ledger::Ledger;
-use crate::log::{Commit, CommitHeader, EventData, EventLog};
+use crate::log::{Commit, CommitHeader, EventData, EventLog, ReadLog};
 use crate::mediator::Mediator;
 use crate::message::{DispatchError, DispatchResult};
 use crate::position::LogPosition;
@@ -93,6 +93,22 @@ where
         panic!("no answer to {asked:?}")
     }
 
+    /// As whoever asks again does, or else the log, once all is swept.
+    async fn ask_again(&self, asked: &Asked) -> Answer {
+        if asked.envelope.identity != Identity::Fresh {
+            return self.ask(asked).await;
+        }
+        self.settle().await;
+        let id = asked.envelope.command_id;
+        let found = self.coordinator.find_commit(id).await.unwrap();
+        let found = found.ok_or("it never happened")?;
+        Ok(plate::Changed {
+            plate: found.stream.id().to_owned(),
+            version: found.version.get(),
+            at: found.at.to_string(),
+        })
+    }
+
     /// Writes down what waits, folds what the log holds, sweeps: what the background parts do in time.
     async fn settle(&self) {
         while self.coordinator.finish_some().await.unwrap() {}
@@ -118,11 +134,12 @@ struct Asked {
     envelope: Envelope,
 }
 
-/// Who says that the command comes again.
+/// Who asks again under the command's id.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum By {
     Client,
-    Reactor,
+    /// The id is fresh: what was begun is left to the sweeper.
+    Nobody,
 }
 
 fn asked(number: u64, by: By, plate: Option<&StreamName>, name: Option<&str>) -> Asked {
@@ -130,7 +147,7 @@ fn asked(number: u64, by: By, plate: Option<&StreamName>, name: Option<&str>) ->
     let actor = Actor::parse("ada").unwrap();
     let identity = match by {
         By::Client => Identity::Keyed(RequestHash::new([7; 32])),
-        By::Reactor => Identity::Derived,
+        By::Nobody => Identity::Fresh,
     };
     Asked {
         change: Change {
@@ -160,7 +177,7 @@ async fn name_on(log: &impl EventLog, plate: &StreamName) -> Option<String> {
 
 /// A commit of somebody who knows nothing of this ledger: wins whatever slot comes next.
 async fn intrude(log: &impl EventLog, plate: &StreamName, number: u64, name: Option<&str>) {
-    let other = asked(number, By::Reactor, Some(plate), name);
+    let other = asked(number, By::Nobody, Some(plate), name);
     let event: PlateEvent = match name {
         None => Polished {}.into(),
         Some(name) => Named {

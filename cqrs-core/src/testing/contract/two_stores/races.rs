@@ -4,7 +4,7 @@ use std::pin::pin;
 
 use futures_util::future::{Either, join_all, select};
 
-use super::fuse::Slow;
+use super::fuse::{Fuse, Slow, Stopping};
 use super::*;
 use crate::log::AppendError;
 
@@ -29,7 +29,7 @@ where
     drop(first);
     meanwhile().await;
     let second = Process::start(log, intents, u128::from(number) << 8 | 2);
-    let answer = second.ask(command).await;
+    let answer = second.ask_again(command).await;
     let arrived = slow.arrive().await;
     assert_eq!(arrived.len(), 1);
     for late in arrived {
@@ -43,7 +43,7 @@ where
     second.settle().await;
     took_effect_once(log, command, &answer).await;
     let third = Process::start(log, intents, u128::from(number) << 8 | 3);
-    assert_eq!(third.ask(command).await, answer, "{command:?}");
+    assert_eq!(third.ask_again(command).await, answer, "{command:?}");
     third.settle().await;
     assert_eq!(intents.expired(10).await.unwrap(), []);
     answer
@@ -56,24 +56,32 @@ where
     I: IntentStore + Clone,
 {
     let mut number = 0;
-    for by in [By::Client, By::Reactor] {
-        for name in [None, Some("slow")] {
-            for rival in [false, true] {
-                number += 10;
-                let x = stream(format!("slow{number}"));
-                let name = name.map(|name| format!("{name}{number}"));
-                let command = asked(number, by, Some(&x), name.as_deref());
-                let answer = overtaken(&stores, number, &command, async || {
-                    if rival {
-                        intrude(&stores.log, &x, number + 1, None).await;
-                    }
-                });
-                let version = answer.await.unwrap().version;
-                assert_eq!(version, if rival { 2 } else { 1 });
-                let after = Process::start(&stores.log, &stores.intents, u128::from(number) << 8);
-                if let Some(name) = name {
-                    names_are_unique(&after, &[&name], &[x]).await;
+    // Without either, nobody takes over.
+    for (by, name) in [
+        (By::Client, None),
+        (By::Client, Some("slow")),
+        (By::Nobody, Some("slow")),
+    ] {
+        for rival in [false, true] {
+            number += 10;
+            let x = stream(format!("slow{number}"));
+            let name = name.map(|name| format!("{name}{number}"));
+            let command = asked(number, by, Some(&x), name.as_deref());
+            let answer = overtaken(&stores, number, &command, async || {
+                if rival {
+                    intrude(&stores.log, &x, number + 1, None).await;
                 }
+            });
+            let version = answer.await.ok().map(|changed| changed.version);
+            let expected = match (by, rival) {
+                (_, false) => Some(1),
+                (By::Client, true) => Some(2),
+                (By::Nobody, true) => None,
+            };
+            assert_eq!(version, expected);
+            let after = Process::start(&stores.log, &stores.intents, u128::from(number) << 8);
+            if let Some(name) = name {
+                names_are_unique(&after, &[&name], &[x]).await;
             }
         }
     }
@@ -245,6 +253,45 @@ where
     }
     after.settle().await;
     names_are_unique(&after, &names, &plates).await;
+}
+
+/// Before its answer: the log's append; for a key one claim; for a reservation one intent.
+pub async fn a_command_pays_for_what_it_uses<L, I>(stores: TwoStores<L, I>)
+where
+    L: EventLog + Clone,
+    I: IntentStore + Clone,
+{
+    const POINTS: i64 = 1_000_000;
+    let fuse = Fuse::at(POINTS);
+    let log = Stopping {
+        inner: stores.log.clone(),
+        fuse: fuse.clone(),
+    };
+    let intents = Stopping {
+        inner: stores.intents.clone(),
+        fuse: fuse.clone(),
+    };
+    let process = Process::start(&log, &intents, 1);
+    let x = stream("pays");
+    // The ledger is opened, and the stream cached.
+    let first = asked(1, By::Client, Some(&x), Some("a"));
+    process.ask(&first).await.unwrap();
+    process.settle().await;
+    for (number, by, name, writes) in [
+        (2, By::Nobody, None, 1),
+        (3, By::Client, None, 2),
+        (4, By::Nobody, Some("b"), 2),
+        (5, By::Client, Some("c"), 3),
+        // A refusal: its claim and its answer.
+        (6, By::Client, Some("c"), 2),
+    ] {
+        let before = fuse.writes(POINTS);
+        let command = asked(number, by, Some(&x), name);
+        assert_eq!(process.send(&command).await.is_ok(), number != 6);
+        let made = fuse.writes(POINTS) - before;
+        assert_eq!(made, writes, "{by:?} {name:?}");
+        process.settle().await;
+    }
 }
 
 /// `keep` is called after half of the traffic, `lose` after the rest: it brings back what was there then, or nothing,

@@ -55,7 +55,7 @@ where
         }
     }
     let least = match kind {
-        Kind::Refused | Kind::Polish(By::Reactor) => 4,
+        Kind::Refused | Kind::Polish(By::Nobody) => 4,
         _ => 6,
     };
     assert!(stops >= 6 * least, "stopped only {} times", stops);
@@ -141,15 +141,14 @@ where
             took_effect_once(log, &rival, &answer).await;
         }
     }
-    let answer = after.ask(&command).await;
+    let answer = after.ask_again(&command).await;
     if let Some(first) = answered.lock().unwrap().take() {
-        // A reactor's refusal is not stored; it is decided again.
         assert_eq!(answer, first, "{what}: the first answer");
     }
     after.settle().await;
     let again = Process::start(log, intents, instance(5));
     assert_eq!(
-        again.ask(&command).await,
+        again.ask_again(&command).await,
         answer,
         "{what}: the answer after that"
     );
@@ -169,11 +168,11 @@ where
 fn kind_number(kind: Kind) -> u32 {
     match kind {
         Kind::Rename(By::Client) => 1,
-        Kind::Rename(By::Reactor) => 2,
+        Kind::Rename(By::Nobody) => 2,
         Kind::Refused => 3,
         Kind::Taken => 4,
         Kind::Polish(By::Client) => 5,
-        Kind::Polish(By::Reactor) => 6,
+        Kind::Polish(By::Nobody) => 6,
         Kind::Create => 7,
     }
 }
@@ -193,7 +192,7 @@ where
     L: EventLog + Clone,
     I: IntentStore + Clone,
 {
-    stop_everywhere(&stores, Kind::Rename(By::Reactor)).await;
+    stop_everywhere(&stores, Kind::Rename(By::Nobody)).await;
 }
 
 /// Claim, answer.
@@ -229,7 +228,7 @@ where
     L: EventLog + Clone,
     I: IntentStore + Clone,
 {
-    stop_everywhere(&stores, Kind::Polish(By::Reactor)).await;
+    stop_everywhere(&stores, Kind::Polish(By::Nobody)).await;
 }
 
 /// Its id is made from the command's, so that every attempt means the same stream.
