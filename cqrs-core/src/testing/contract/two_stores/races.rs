@@ -285,6 +285,9 @@ where
         // A refusal: its claim and its answer.
         (6, By::Client, Some("c"), 2),
     ] {
+        // Whatever connections were opened meanwhile have been met by this one.
+        let warm = asked(number + 100, By::Client, Some(&x), None);
+        process.ask(&warm).await.unwrap();
         let before = fuse.writes(POINTS);
         let command = asked(number, by, Some(&x), name);
         assert_eq!(process.send(&command).await.is_ok(), number != 6);
