@@ -14,8 +14,9 @@
 //! | append | log | the commit point |
 //! | finish | ledger | → `DONE`; values `CONFIRMED`, released ones deleted. Batched, off the critical path, may be lost: the fold does it again |
 //!
-//! The ledger trips before the answer: none for a command without key and reservations, one for a keyed one (its
-//! claim), one for one that reserves (its intent, which inserts the row where no claim did).
+//! Round trips to the ledger before the answer: none without key and reservations; one for a key (the claim; commands of one
+//! stream claim side by side, so that nobody waits for another's); one for a reservation (the intent, which
+//! enters the command where no claim did); two for both.
 //!
 //! # Invariants
 //!
