@@ -6,6 +6,7 @@
 mod background;
 mod connect;
 mod metrics;
+mod names;
 mod process;
 mod server;
 mod settings;
@@ -13,6 +14,7 @@ mod settings;
 pub use background::{Background, Stopping};
 pub use connect::{Failure, connect, watch};
 pub use metrics::{CommandStats, FollowerStats, counter, gauge};
+pub use names::{events_topic, log_database, partitions, schema_prefix};
 pub use process::{
     About, Environment, block_on, ended, environment, log_to_stderr, misconfigured, run,
 };
