@@ -1,0 +1,1 @@
+SELECT number, position FROM {schema}.folded;

@@ -1,0 +1,14 @@
+SET @head = SUBSTRING(@landed, @offset, 85);
+SET @command = SUBSTRING(@head, 1, 16);
+SET @keyed = SUBSTRING(@head, 17, 1);
+SET @request = SUBSTRING(@head, 18, 32);
+SET @received = CAST(SUBSTRING(@head, 50, 8) AS BIGINT);
+SET @before = CAST(SUBSTRING(@head, 58, 8) AS BIGINT);
+SET @version = CAST(SUBSTRING(@head, 66, 8) AS BIGINT);
+SET @named = CAST(SUBSTRING(@head, 74, 4) AS INT);
+SET @reserves = CAST(SUBSTRING(@head, 78, 4) AS INT);
+SET @releases = CAST(SUBSTRING(@head, 82, 4) AS INT);
+SET @stream = SUBSTRING(@landed, @offset + 85, @named);
+SET @reserve_at = @offset + 85 + @named;
+SET @release_at = @reserve_at + 32 * @reserves;
+SET @offset = @release_at + 32 * @releases;

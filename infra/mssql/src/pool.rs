@@ -1,0 +1,238 @@
+//! Connections, each for one call at a time.
+
+mod connection;
+mod open;
+mod tables;
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tiberius::{Config, Row};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout};
+
+use crate::error::{CallError, ConnectError};
+use crate::options::MssqlOptions;
+
+pub(crate) use connection::Call;
+
+use connection::Connection;
+use tables::Tables;
+
+/// After a connection could not be opened, nobody tries for this long: all who ask are told at once.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// At most so many connections, each opened when it is first needed. Cheap to clone; clones share them.
+///
+/// # Delivery
+///
+/// A call runs to its end in a task of its own, even when its caller goes away. A connection comes back
+/// only after a call on it ended well: one that failed, ran too long or was torn down with its
+/// task is closed, and the server rolls back what it had begun.
+///
+/// A connection that was cut while it was idle is noticed without asking the server, and replaced.
+#[derive(Clone)]
+pub struct MssqlPool {
+    inner: Arc<Inner>,
+}
+
+/// What a pool has at a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolState {
+    /// Connections that wait for a call.
+    pub idle: usize,
+    /// Calls that have a connection, or open one.
+    pub busy: usize,
+    /// Connections that were ever opened.
+    pub opened: u64,
+}
+
+struct Inner {
+    options: MssqlOptions,
+    driver: Config,
+    tables: Tables,
+    /// One for each connection.
+    permits: Arc<Semaphore>,
+    /// One for each call that runs or waits.
+    room: Arc<Semaphore>,
+    opened: AtomicU64,
+    idle: Mutex<Vec<Connection>>,
+    failed: Mutex<Option<(Instant, ConnectError)>>,
+}
+
+/// A connection that is out of the pool. Dropped, it is closed.
+struct Held {
+    connection: Connection,
+    inner: Arc<Inner>,
+    _permit: OwnedSemaphorePermit,
+    _room: OwnedSemaphorePermit,
+}
+
+impl MssqlPool {
+    /// A pool over what `options` name. Nothing is opened yet.
+    #[must_use]
+    pub fn new(options: MssqlOptions) -> Self {
+        let connections = options.max_connections.clamp(1, Semaphore::MAX_PERMITS / 2);
+        let waiting = options.max_waiting.min(Semaphore::MAX_PERMITS / 2);
+        Self {
+            inner: Arc::new(Inner {
+                driver: options.driver(),
+                tables: Tables::of(&options.schema),
+                permits: Arc::new(Semaphore::new(connections)),
+                room: Arc::new(Semaphore::new(connections + waiting)),
+                opened: AtomicU64::new(0),
+                idle: Mutex::default(),
+                failed: Mutex::default(),
+                options,
+            }),
+        }
+    }
+
+    /// What it has now.
+    #[must_use]
+    pub fn state(&self) -> PoolState {
+        let inner = &self.inner;
+        let most = inner.options.max_connections.max(1);
+        PoolState {
+            idle: inner.idle().len(),
+            busy: most.saturating_sub(inner.permits.available_permits()),
+            opened: self.opened(),
+        }
+    }
+
+    /// Whether the server can be used now: one call, on a connection from the pool or a new one.
+    ///
+    /// # Errors
+    ///
+    /// Why not; [`ConnectError`] where no connection can be had.
+    pub async fn check(&self) -> Result<(), cqrs_core::BoxError> {
+        let call = Call::new("SELECT 1 AS one".into());
+        self.call(None, call).await?;
+        Ok(())
+    }
+
+    pub(crate) fn options(&self) -> &MssqlOptions {
+        &self.inner.options
+    }
+
+    /// How many connections were opened so far.
+    pub(crate) fn opened(&self) -> u64 {
+        self.inner.opened.load(Ordering::Acquire)
+    }
+
+    /// Makes `call`, on one of the first `standing` connections that were ever opened where that is told.
+    pub(crate) async fn call(
+        &self,
+        standing: Option<u64>,
+        call: Call,
+    ) -> Result<Vec<Vec<Row>>, CallError> {
+        let held = self.take(standing).await?;
+        let task = tokio::spawn(held.make(call));
+        task.await.map_err(CallError::Broken)?
+    }
+
+    async fn take(&self, standing: Option<u64>) -> Result<Held, CallError> {
+        let inner = &self.inner;
+        let room = Arc::clone(&inner.room).try_acquire_owned();
+        let room = room.map_err(|_| CallError::Overloaded)?;
+        let permit = Arc::clone(&inner.permits).acquire_owned();
+        let permit = match timeout(inner.options.wait_timeout, permit).await {
+            Ok(Ok(permit)) => permit,
+            Ok(Err(_)) | Err(_) => return Err(CallError::Overloaded),
+        };
+        let held = |connection| Held {
+            connection,
+            inner: Arc::clone(inner),
+            _permit: permit,
+            _room: room,
+        };
+        let last = standing.unwrap_or(u64::MAX);
+        if let Some(connection) = inner.take_idle(last) {
+            return Ok(held(connection));
+        }
+        if standing.is_some() && !inner.idle().is_empty() {
+            return Err(CallError::Lost);
+        }
+        let connection = inner.open().await?;
+        if connection.number > last {
+            inner.give_back(connection);
+            return Err(CallError::Lost);
+        }
+        Ok(held(connection))
+    }
+}
+
+impl Inner {
+    // Nothing panics under these locks half-way through a change.
+    fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn failed(&self) -> MutexGuard<'_, Option<(Instant, ConnectError)>> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The one that was used last, of the first `last` opened and still in order.
+    fn take_idle(&self, last: u64) -> Option<Connection> {
+        let options = &self.options;
+        let mut idle = self.idle();
+        idle.retain(|connection| {
+            connection.born.elapsed() < options.max_lifetime
+                && connection.used.elapsed() < options.max_idle
+        });
+        while let Some(at) = idle.iter().rposition(|c| c.number <= last) {
+            let connection = idle.remove(at);
+            if connection.is_open() {
+                return Some(connection);
+            }
+        }
+        None
+    }
+
+    fn give_back(&self, mut connection: Connection) {
+        connection.used = Instant::now();
+        self.idle().push(connection);
+    }
+
+    async fn open(&self) -> Result<Connection, ConnectError> {
+        if let Some((at, error)) = &*self.failed()
+            && at.elapsed() < PAUSE
+        {
+            return Err(error.clone());
+        }
+        let opened = open::open(&self.options, &self.driver, &self.tables).await;
+        match opened {
+            Ok((client, socket)) => {
+                *self.failed() = None;
+                // Counted when it is open: whoever reads the count before does not have it.
+                let number = self.opened.fetch_add(1, Ordering::AcqRel) + 1;
+                tracing::debug!(number, "a connection to the ledger's server is open");
+                Ok(Connection::new(client, socket, number))
+            }
+            Err(error) => {
+                *self.failed() = Some((Instant::now(), error.clone()));
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Held {
+    async fn make(mut self, call: Call) -> Result<Vec<Vec<Row>>, CallError> {
+        // Whatever error it was, the connection is closed with it.
+        let results = self.connection.make(&call).await?;
+        self.inner.give_back(self.connection);
+        Ok(results)
+    }
+}
+
+impl fmt::Debug for MssqlPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MssqlPool")
+            .field("options", &self.inner.options)
+            .field("state", &self.state())
+            .finish_non_exhaustive()
+    }
+}

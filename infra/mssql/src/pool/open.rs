@@ -1,0 +1,61 @@
+//! From an address to a connection whose tables are there.
+
+use std::io;
+use std::net;
+use std::sync::Arc;
+
+use tiberius::error::{Error, IoErrorKind};
+use tiberius::{Client, Config};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_util::compat::TokioAsyncWriteCompatExt;
+
+use super::connection::Driver;
+use super::tables::Tables;
+use crate::error::ConnectError;
+use crate::options::MssqlOptions;
+
+pub(super) async fn open(
+    options: &MssqlOptions,
+    driver: &Config,
+    tables: &Tables,
+) -> Result<(Driver, net::TcpStream), ConnectError> {
+    let (host, port) = (options.host.clone(), options.port);
+    let (mut client, socket) = match log_in(options, driver.clone(), (host, port)).await {
+        // A gateway names the server that it stands for; that one has to answer itself.
+        Err(ConnectError::Login(Error::Routing { host, port })) => {
+            let mut driver = driver.clone();
+            driver.host(&host);
+            driver.port(port);
+            log_in(options, driver, (host, port)).await?
+        }
+        done => done?,
+    };
+    tables.make(&mut client).await?;
+    Ok((client, socket))
+}
+
+async fn log_in(
+    options: &MssqlOptions,
+    driver: Config,
+    address: (String, u16),
+) -> Result<(Driver, net::TcpStream), ConnectError> {
+    let unreachable = |error: io::Error| ConnectError::Unreachable(Arc::new(error));
+    let stream = timeout(options.connect_timeout, TcpStream::connect(address));
+    let stream = stream.await.map_err(|_| ConnectError::Slow)?;
+    let stream = stream.map_err(unreachable)?;
+    stream.set_nodelay(true).map_err(unreachable)?;
+    let stream = stream.into_std().map_err(unreachable)?;
+    let socket = stream.try_clone().map_err(unreachable)?;
+    let stream = TcpStream::from_std(stream).map_err(unreachable)?;
+    let client = Client::connect(driver, stream.compat_write()).await;
+    client
+        .map(|client| (client, socket))
+        .map_err(|error| match error {
+            Error::Io {
+                kind: IoErrorKind::TimedOut,
+                ..
+            } => ConnectError::Slow,
+            error => ConnectError::Login(error),
+        })
+}

@@ -1,0 +1,98 @@
+//! The ledger's tables: made by the first connection that misses them, brought up to date by the first that is newer.
+
+use tiberius::error::Error;
+
+use super::connection::Driver;
+use crate::error::ConnectError;
+use crate::name::SchemaName;
+
+/// By version, from 1; never changed once it was used anywhere.
+const VERSIONS: &[&str] = &[include_str!("../schema/v1.sql")];
+
+const FOUND: &str = "
+DECLARE @version INT = 0;
+IF OBJECT_ID(N'{schema}.version', N'U') IS NOT NULL SELECT @version = MAX(version) FROM {schema}.version;
+SELECT ISNULL(@version, 0) AS version;";
+
+// One process at a time, for as long as the transaction; waits 10 s for the others.
+const BEGIN: &str = "
+SET XACT_ABORT ON; SET NOCOUNT ON;
+BEGIN TRANSACTION;
+DECLARE @got INT;
+EXEC @got = sp_getapplock @Resource = N'{schema}.version', @LockMode = N'Exclusive',
+    @LockOwner = N'Transaction', @LockTimeout = 10000;
+SELECT @got AS got;";
+
+const SCHEMA: &str = "
+IF SCHEMA_ID(N'{schema}') IS NULL EXEC(N'CREATE SCHEMA {schema}');
+IF OBJECT_ID(N'{schema}.version', N'U') IS NULL
+    CREATE TABLE {schema}.version (
+        version INT NOT NULL,
+        made DATETIME2(3) NOT NULL,
+        CONSTRAINT version_pk PRIMARY KEY (version)
+    );";
+
+pub(super) struct Tables {
+    schema: SchemaName,
+    found: String,
+}
+
+impl Tables {
+    pub(super) fn of(schema: &SchemaName) -> Self {
+        Self {
+            schema: schema.clone(),
+            found: schema.fill(FOUND),
+        }
+    }
+
+    /// Asked on every connection: the database may be another one than before.
+    pub(super) async fn make(&self, driver: &mut Driver) -> Result<(), ConnectError> {
+        let known = i32::try_from(VERSIONS.len()).unwrap_or(i32::MAX);
+        let mut found = number(driver, &self.found).await?;
+        if found < known {
+            found = self.catch_up(driver).await?;
+        }
+        if found > known {
+            return Err(ConnectError::TooNew { found, known });
+        }
+        Ok(())
+    }
+
+    /// In one transaction. Where it fails, the connection is dropped, and with it the transaction.
+    async fn catch_up(&self, driver: &mut Driver) -> Result<i32, ConnectError> {
+        if number(driver, &self.schema.fill(BEGIN)).await? < 0 {
+            return Err(ConnectError::Busy);
+        }
+        run(driver, &self.schema.fill(SCHEMA)).await?;
+        let stands = number(driver, &self.found).await?;
+        let mut found = stands;
+        let missing = VERSIONS.iter().zip(1_i32..);
+        for (script, version) in missing.skip_while(|(_, version)| *version <= stands) {
+            run(driver, &self.schema.fill(script)).await?;
+            let record = format!(
+                "INSERT INTO {}.version (version, made) VALUES ({version}, SYSUTCDATETIME())",
+                self.schema
+            );
+            run(driver, &record).await?;
+            tracing::info!(schema = %self.schema, version, "the ledger's tables are made");
+            found = version;
+        }
+        run(driver, "COMMIT").await?;
+        Ok(found)
+    }
+}
+
+async fn run(driver: &mut Driver, sql: &str) -> Result<(), ConnectError> {
+    let done = driver.simple_query(sql).await;
+    let done = done.map_err(ConnectError::Tables)?.into_results().await;
+    done.map(drop).map_err(ConnectError::Tables)
+}
+
+async fn number(driver: &mut Driver, sql: &str) -> Result<i32, ConnectError> {
+    let read = async {
+        let row = driver.simple_query(sql).await?.into_row().await?;
+        let missing = || Error::Protocol("no row where one was asked for".into());
+        row.ok_or_else(missing)?.try_get(0)?.ok_or_else(missing)
+    };
+    read.await.map_err(ConnectError::Tables)
+}

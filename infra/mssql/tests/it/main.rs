@@ -1,0 +1,12 @@
+//! The ledger on a real server; each test has a schema of its own.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "clippy exempts tests, but not what they share"
+)]
+
+mod kit;
+
+mod intents {
+    cqrs_core::intent_store_contract!(crate::kit::intents(), ignore = "needs MSSQL_URL");
+}
