@@ -7,6 +7,11 @@ use crate::error::OpenError;
 
 /// The most partitions that a store may have.
 const MAX_PARTITIONS: u16 = 1_024;
+/// The longest that anything is waited for: what is longer is a mistake, and some would not fit the protocol.
+const LONGEST: Duration = Duration::from_secs(3_600);
+/// The longest name of a database, in bytes, and what none may hold on any system.
+const MAX_NAME: usize = 63;
+const NOT_IN_NAMES: &str = "/\\. \"$*<>:|?\0";
 
 /// How a store is opened. `Debug` does not show the URI, which may hold a password.
 #[derive(Clone, PartialEq, Eq)]
@@ -19,7 +24,7 @@ pub struct MongoOptions {
     pub partitions: u16,
     /// Connections at most, 4 or more. A partition in use needs two, one of them for its readers.
     pub pool: u32,
-    /// How long to look for a server before a call fails.
+    /// How long to look for a server before a call fails; this and the other times 1 ms to 1 h.
     pub select_timeout: Duration,
     /// How long a read or write may take before its outcome counts as unknown.
     pub call_timeout: Duration,
@@ -61,8 +66,13 @@ impl MongoOptions {
         let bad = |name, range| Err(OpenError::Option { name, range });
         if !(1..=MAX_PARTITIONS).contains(&self.partitions) {
             bad("partitions", "1 to 1024")
-        } else if self.database.is_empty() {
-            bad("database", "the name of a database")
+        } else if !is_name(&self.database) {
+            bad("database", "1 to 63 bytes without /\\. \"$*<>:|?")
+        } else if ![self.select_timeout, self.call_timeout, self.give_up]
+            .iter()
+            .all(|time| (Duration::from_millis(1)..=LONGEST).contains(time))
+        {
+            bad("select_timeout, call_timeout and give_up", "1 ms to 1 h")
         } else if self.pool < 4 {
             bad("pool", "4 or more")
         } else if self.queue == 0 || self.queue_bytes == 0 || self.stream_queue == 0 {
@@ -77,11 +87,52 @@ impl MongoOptions {
     }
 }
 
+fn is_name(database: &str) -> bool {
+    (1..=MAX_NAME).contains(&database.len()) && !database.contains(|c| NOT_IN_NAMES.contains(c))
+}
+
 impl fmt::Debug for MongoOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MongoOptions")
             .field("database", &self.database)
             .field("partitions", &self.partitions)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_server_or_the_clock_could_not_take_is_refused() {
+        let good = MongoOptions::new("mongodb://localhost", "social");
+        good.check().unwrap();
+        let named = |database: &str| MongoOptions {
+            database: database.to_owned(),
+            ..good.clone()
+        };
+        named(&"a".repeat(63)).check().unwrap();
+        for name in ["", "a.b", "a/b", "a$b", "a b", "a\0b", &"a".repeat(64)] {
+            assert!(named(name).check().is_err(), "{name:?}");
+        }
+        for time in [Duration::ZERO, Duration::MAX] {
+            for wrong in [
+                MongoOptions {
+                    give_up: time,
+                    ..good.clone()
+                },
+                MongoOptions {
+                    call_timeout: time,
+                    ..good.clone()
+                },
+                MongoOptions {
+                    select_timeout: time,
+                    ..good.clone()
+                },
+            ] {
+                assert!(wrong.check().is_err(), "{time:?}");
+            }
+        }
     }
 }

@@ -209,6 +209,11 @@ impl Queue {
         self.extract(|_, at| at <= called)
     }
 
+    /// Takes out all that waits.
+    pub(crate) fn take_all(&self) -> Vec<Job> {
+        self.extract(|_, _| true)
+    }
+
     /// The number of jobs that wait.
     pub(crate) fn len(&self) -> usize {
         self.lock().jobs.len()

@@ -17,6 +17,7 @@ use crate::heads::Head;
 use crate::queue::{Append, Reply};
 use crate::record::{self, Stub};
 
+use super::confirm::Asked;
 use super::first_answer;
 
 /// A commit without the way of its answer.
@@ -119,6 +120,8 @@ pub(super) struct Batch {
     /// The last member of each stream.
     last: HashMap<StreamName, usize, FixedState>,
     lost: Vec<Lost>,
+    /// Questions that these members may answer.
+    asked: Vec<Asked>,
     until: Instant,
     pause: Option<Duration>,
 }
@@ -130,6 +133,7 @@ impl Batch {
             open: VecDeque::new(),
             last: HashMap::default(),
             lost: Vec::new(),
+            asked: Vec::new(),
             until,
             pause: None,
         }
@@ -304,13 +308,28 @@ impl Batch {
         self.lost.extend(appends.into_iter().map(Lost::from));
     }
 
-    /// Answers the open members that their outcome is unknown. They stay open.
-    pub(super) fn tell_open(&mut self, failure: &StoreFailure) {
+    pub(super) fn ask(&mut self, asked: Vec<Asked>) {
+        self.asked = asked;
+    }
+
+    /// The questions that are not answered yet.
+    pub(super) fn take_asked(&mut self) -> Vec<Asked> {
+        std::mem::take(&mut self.asked)
+    }
+
+    /// Answers all who wait for the batch that its outcome is unknown. What is open stays open.
+    pub(super) fn tell(&mut self, failure: &StoreFailure) {
         for index in &self.open {
             let member = &mut self.members[*index];
             let stream = member.append.stream.clone();
             let source = failure.clone().into();
             member.answer(Err(AppendError::Store { stream, source }));
+        }
+        for lost in std::mem::take(&mut self.lost) {
+            lost.fail(failure);
+        }
+        for asked in self.take_asked() {
+            asked.fail(failure);
         }
     }
 

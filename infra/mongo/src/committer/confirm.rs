@@ -17,9 +17,6 @@ use super::batch::Batch;
 /// How often a head is read again because the stream went on meanwhile.
 const ATTEMPTS: usize = 5;
 
-/// What became of reading heads, by stream.
-pub(super) type ReadHeads = HashMap<StreamName, Result<Head, StoreFailure>, FixedState>;
-
 /// A question, with its place among the commits of its stream in the batch.
 pub(super) struct Asked {
     confirm: Confirm,
@@ -55,8 +52,10 @@ impl Asked {
         self.behind.is_none() && self.before.is_none()
     }
 
-    pub(super) fn start(&self) -> (StreamName, Head) {
-        (self.confirm.stream.clone(), self.start)
+    /// The same, with what is known of its stream by now.
+    pub(super) fn beginning_at(mut self, start: Head) -> Self {
+        self.start = start;
+        self
     }
 
     /// Whether a commit of the batch, inserted after the question was asked, tells what the head was.
@@ -105,20 +104,32 @@ impl Asked {
     }
 }
 
-/// The heads of streams as of now, each read once, beginning with what is known of them.
-pub(super) async fn read_heads<E: Engine>(
+/// Answers by the heads of the streams as of now, each read once, beginning with what is known of them; gives what was read.
+pub(super) async fn answer<E: Engine>(
     engine: &E,
-    streams: impl Iterator<Item = (StreamName, Head)>,
-) -> ReadHeads {
-    let streams: HashMap<StreamName, Head, FixedState> = streams.collect();
-    stream::iter(streams)
-        .map(|(stream, known)| async move {
-            let head = read_head(engine, &stream, known).await;
-            (stream, head)
-        })
-        .buffer_unordered(READS)
-        .collect()
-        .await
+    partition: Partition,
+    all: Vec<Asked>,
+) -> Vec<(StreamName, Head)> {
+    let mut by_stream: HashMap<StreamName, Vec<Asked>, FixedState> = HashMap::default();
+    for asked in all {
+        by_stream
+            .entry(asked.stream().clone())
+            .or_default()
+            .push(asked);
+    }
+    let read = stream::iter(by_stream).map(|(stream, asked)| async move {
+        let known = asked.last().map_or(Head::EMPTY, |asked| asked.start);
+        let head = read_head(engine, &stream, known).await;
+        for asked in asked {
+            match &head {
+                Ok(head) => asked.answer(partition, *head),
+                Err(failure) => asked.fail(failure),
+            }
+        }
+        Some((stream, head.ok()?))
+    });
+    let read = read.buffer_unordered(READS).collect::<Vec<_>>().await;
+    read.into_iter().flatten().collect()
 }
 
 async fn read_head<E: Engine>(

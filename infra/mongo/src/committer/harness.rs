@@ -150,13 +150,26 @@ impl Harness {
         stream: &StreamName,
         expected: ExpectedVersion,
     ) -> Answer<LogPosition> {
+        self.try_confirm(stream, expected).unwrap()
+    }
+
+    pub(super) fn try_confirm(
+        &self,
+        stream: &StreamName,
+        expected: ExpectedVersion,
+    ) -> Result<Answer<LogPosition>, Refused> {
         let (reply, answer) = oneshot::channel();
         let job = Job::Confirm(Confirm {
             stream: stream.clone(),
             expected,
             reply,
         });
-        self.queue.push(job).map(|()| answer).unwrap()
+        self.queue.push(job).map(|()| answer)
+    }
+
+    /// Ends it where it stands.
+    pub(super) fn crash(&self) {
+        self.task.abort();
     }
 
     /// Closes it and waits for its end.

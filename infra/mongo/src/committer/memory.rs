@@ -1,6 +1,6 @@
 //! A partition in memory whose answers are lost, late or delayed when they are told to be.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -24,6 +24,8 @@ pub(super) enum Fault {
     Partly(usize),
     /// The outcome is unknown, and it is written later, whenever that is.
     Late,
+    /// The code has a bug.
+    Panic,
 }
 
 #[derive(Clone)]
@@ -36,6 +38,8 @@ pub(super) struct State {
     /// Reads that fail before one is answered again.
     pub(super) failing_reads: u32,
     pub(super) inserts: usize,
+    /// Who was sent, and by whom.
+    pub(super) sent: HashSet<(CommandId, i64)>,
     pub(super) confirmations: usize,
     /// Every insert, position by position, that would have left a hole.
     pub(super) holes: Vec<u64>,
@@ -52,6 +56,7 @@ impl MemoryEngine {
             late: Vec::new(),
             failing_reads: 0,
             inserts: 0,
+            sent: HashSet::new(),
             confirmations: 0,
             holes: Vec::new(),
             random: SeededRandom::new(seed),
@@ -152,6 +157,10 @@ impl Engine for MemoryEngine {
         let answer = {
             let mut state = self.state();
             state.inserts += 1;
+            for doc in &docs {
+                let stub = record::stub(doc).unwrap();
+                state.sent.insert((stub.command, stub.writer));
+            }
             if state.percent > 0 && state.random.next_u64().is_multiple_of(3) {
                 state.arrive();
             }
@@ -170,6 +179,10 @@ impl Engine for MemoryEngine {
                 Fault::Late => {
                     state.late.push(docs);
                     unknown
+                }
+                Fault::Panic => {
+                    drop(state);
+                    panic!("on purpose");
                 }
             }
         };

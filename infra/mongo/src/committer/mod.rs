@@ -22,7 +22,8 @@
 //!    Members of other streams keep their order.
 //! 6. Cached heads are hints. A head was the stream's head once, so it is the end of a commit; where it is so no
 //!    longer, the index refuses the insert. A stream that is not cached is read before its commit is numbered,
-//!    except that a commit which expects no stream needs no reading: version 1 is unique.
+//!    except that a commit which expects no stream needs no reading: version 1 is unique. A hint refuses nobody who
+//!    knows of a later version: the stream is read again first.
 //! 7. Every answer is given after its reason is durable: `Appended` after the majority's acknowledgement,
 //!    `Conflict` after a look for the command's own id, so that a repeat is never told of a conflict.
 //! 8. A confirmation is answered behind everything of its stream that was called before it. It rests on something that
@@ -44,8 +45,9 @@
 //! | time-out, network, failover, write concern error, any other refusal | – | unknown: wait, send the identical documents again from the first undecided position |
 //! | a read fails while a fate is open | – | wait, read again |
 //! | a read fails before anything is numbered | – | wait, read again until the limit; then `Store`, nothing was written |
-//! | unknown for longer than the limit | – | the members, and what has queued as long, are answered `Store`; settling goes on, nothing is numbered before it ends |
-//! | closed, and unknown for longer than the limit | – | the committer ends; a later one finds what landed |
+//! | unknown for longer than the limit | – | all of the group, and what has queued as long, are answered `Store`; settling goes on, nothing is numbered before it ends |
+//! | closed, and unknown for longer than the limit | – | the committer ends, all that waits is answered `Store`; a later one finds what landed |
+//! | the committer panics | – | the same |
 //! | the process dies | – | what landed is whole; the caller's retry of the identical commit tells |
 
 mod batch;
@@ -59,6 +61,7 @@ mod properties;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,6 +69,7 @@ use cqrs_core::{
     AppendError, Appended, ExpectedVersion, LogPosition, Partition, Position, RequestHash,
     StreamName, Version,
 };
+use foldhash::fast::FixedState;
 use futures_util::future::join;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use tokio::time::Instant;
@@ -147,7 +151,6 @@ impl<E: Engine> Committer<E> {
                 break;
             }
         }
-        self.tail.close();
     }
 
     async fn group(&mut self, jobs: Vec<Job>) -> Result<(), Abandoned> {
@@ -157,29 +160,30 @@ impl<E: Engine> Committer<E> {
             return Ok(());
         }
         let mut batch = Batch::new(until);
-        let asked = self.plan(jobs, &mut batch);
-        let (alone, beside): (Vec<_>, Vec<_>) = asked.into_iter().partition(Asked::is_alone);
+        let alone = self.plan(jobs, &mut batch);
         // Both at once: a stream that is only asked for has no commit in the insert.
-        let engine = self.engine.clone();
-        let confirmed = confirm::read_heads(&engine, alone.iter().map(Asked::start));
+        let (engine, partition) = (self.engine.clone(), self.partition);
+        let confirmed = confirm::answer(&engine, partition, alone);
         let (settled, confirmed) = join(self.settle(&mut batch), confirmed).await;
         settled?;
-        self.answer_asked(alone, &confirmed);
-        let (proven, open): (Vec<_>, Vec<_>) = beside
+        self.learn_heads(confirmed);
+        let (proven, open): (Vec<_>, Vec<_>) = batch
+            .take_asked()
             .into_iter()
             .partition(|asked| asked.is_proven(&batch));
         for asked in proven {
             let head = asked.proven_head(&batch);
-            asked.answer(self.partition, head);
+            asked.answer(partition, head);
         }
-        if !open.is_empty() {
-            let starts: Vec<_> = open
-                .iter()
-                .map(|asked| (asked.stream().clone(), self.known(asked.stream())))
-                .collect();
-            let confirmed = confirm::read_heads(&engine, starts.into_iter()).await;
-            self.answer_asked(open, &confirmed);
-        }
+        let open = open
+            .into_iter()
+            .map(|asked| {
+                let start = self.known(asked.stream());
+                asked.beginning_at(start)
+            })
+            .collect();
+        let confirmed = confirm::answer(&engine, partition, open).await;
+        self.learn_heads(confirmed);
         self.answer_lost(batch).await;
         Ok(())
     }
@@ -188,8 +192,7 @@ impl<E: Engine> Committer<E> {
     async fn prepare(&mut self, jobs: &[Job], until: Instant) -> Result<(), StoreFailure> {
         let mut backoff = BACKOFF;
         loop {
-            let streams = jobs.iter().map(|job| (job.stream(), job.expected()));
-            match self.learn(streams).await {
+            match self.learn_all(jobs).await {
                 Ok(()) => return Ok(()),
                 Err(failure) if Instant::now() >= until => return Err(failure),
                 Err(failure) => {
@@ -199,6 +202,38 @@ impl<E: Engine> Committer<E> {
                 }
             }
         }
+    }
+
+    async fn learn_all(&mut self, jobs: &[Job]) -> Result<(), StoreFailure> {
+        let streams = jobs.iter().map(|job| (job.stream(), job.expected()));
+        self.learn(streams).await?;
+        let outdated = self.outdated(jobs);
+        self.read_heads(outdated).await
+    }
+
+    /// The streams of which a caller knows a later version than is known here: others have appended to them.
+    fn outdated(&mut self, jobs: &[Job]) -> Vec<StreamName> {
+        let mut ends: HashMap<&StreamName, Head, FixedState> = HashMap::default();
+        let mut outdated = Vec::new();
+        for job in jobs {
+            let Job::Append(append) = job else {
+                continue;
+            };
+            let end = ends.get(&append.stream).copied();
+            let end = end.unwrap_or_else(|| self.known(&append.stream));
+            if append.expected.accepts(end.version, end.last) {
+                let after = Head {
+                    version: end.version.plus(append.events),
+                    at: end.at,
+                    last: Some(append.command),
+                };
+                ends.insert(&append.stream, after);
+            } else if expected_version(append.expected).is_some_and(|version| version > end.version)
+            {
+                outdated.push(append.stream.clone());
+            }
+        }
+        outdated
     }
 
     /// Reads the log's head, and those of `streams` that are not known and need to be.
@@ -215,10 +250,14 @@ impl<E: Engine> Committer<E> {
         if self.head.is_none() {
             self.reached(self.engine.head().await?);
         }
-        missing.sort_unstable();
-        missing.dedup();
+        self.read_heads(missing).await
+    }
+
+    async fn read_heads(&mut self, mut streams: Vec<StreamName>) -> Result<(), StoreFailure> {
+        streams.sort_unstable();
+        streams.dedup();
         let engine = &self.engine;
-        let found: Vec<_> = stream::iter(missing)
+        let found: Vec<_> = stream::iter(streams)
             .map(|stream| async move {
                 let last = engine.last_of(stream.clone()).await?;
                 Ok::<_, StoreFailure>((stream, last))
@@ -234,6 +273,8 @@ impl<E: Engine> Committer<E> {
     }
 
     /// Gives each commit its place, or refuses it; and notes between which commits of its stream each question stands.
+    ///
+    /// Gives back the questions for streams without a commit here.
     fn plan(&mut self, jobs: Vec<Job>, batch: &mut Batch) -> Vec<Asked> {
         let mut asked: Vec<Asked> = Vec::new();
         for job in jobs {
@@ -254,7 +295,9 @@ impl<E: Engine> Committer<E> {
         for asked in &mut asked {
             asked.find_successor(batch);
         }
-        asked
+        let (alone, beside) = asked.into_iter().partition(Asked::is_alone);
+        batch.ask(beside);
+        alone
     }
 
     /// The head of a stream as far as it is known.
@@ -412,7 +455,7 @@ impl<E: Engine> Committer<E> {
         );
         let now = Instant::now();
         if batch.is_overdue(now) {
-            batch.tell_open(failure);
+            batch.tell(failure);
             if let Some(called) = now.checked_sub(self.limits.give_up) {
                 for job in self.queue.take_called_by(called) {
                     job.fail(failure);
@@ -433,16 +476,9 @@ impl<E: Engine> Committer<E> {
         self.tail.reached(position);
     }
 
-    fn answer_asked(&mut self, asked: Vec<Asked>, heads: &confirm::ReadHeads) {
-        for asked in asked {
-            match heads.get(asked.stream()) {
-                Some(Ok(head)) => {
-                    self.heads.learn(asked.stream(), *head);
-                    asked.answer(self.partition, *head);
-                }
-                Some(Err(failure)) => asked.fail(failure),
-                None => asked.fail(&StoreFailure::closed()),
-            }
+    fn learn_heads(&mut self, heads: Vec<(StreamName, Head)>) {
+        for (stream, head) in heads {
+            self.heads.learn(&stream, head);
         }
     }
 
@@ -475,12 +511,31 @@ impl<E: Engine> Committer<E> {
     }
 }
 
+/// However it ends, also by a panic: nobody waits for what nobody does any more.
+impl<E> Drop for Committer<E> {
+    fn drop(&mut self) {
+        self.queue.close();
+        for job in self.queue.take_all() {
+            job.fail(&StoreFailure::closed());
+        }
+        self.tail.close();
+    }
+}
+
 /// Whether version 1 is what such a commit needs: the index tells, no reading does.
 fn expects_nothing(expected: ExpectedVersion) -> bool {
     matches!(
         expected,
         ExpectedVersion::NoStream | ExpectedVersion::Exact(Version::EMPTY)
     )
+}
+
+/// The version that a caller knows of.
+fn expected_version(expected: ExpectedVersion) -> Option<Version> {
+    match expected {
+        ExpectedVersion::Exact(version) | ExpectedVersion::After { version, .. } => Some(version),
+        ExpectedVersion::Any | ExpectedVersion::NoStream => None,
+    }
 }
 
 /// The answer to a commit whose command stands in the log already.

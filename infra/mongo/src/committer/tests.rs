@@ -1,6 +1,7 @@
 //! The rows of the failure table, one by one.
 
 use cqrs_core::{AppendError, Appended, ExpectedVersion};
+use tokio::time::timeout;
 
 use super::harness::{Answer, GIVE_UP, Harness, after, command, exactly, rival, stream};
 use super::memory::{Fault, MemoryEngine};
@@ -100,6 +101,31 @@ async fn who_loses_its_version_takes_its_streams_later_commits_with_it() {
     // Decided again.
     let again = committer.append(6, &stream(1), exactly(2));
     assert_eq!(landed(again).await.1, 3);
+    committer.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_others_appended_and_the_caller_has_read_is_no_conflict() {
+    let engine = MemoryEngine::script([]);
+    let committer = Harness::start(&engine, 1);
+    assert_eq!(
+        landed(committer.append(1, &stream(1), exactly(0))).await.0,
+        1
+    );
+    // Nobody appends anything else here, so that nothing is met that would tell of it.
+    rival(&engine, 100, &stream(1));
+    let next = committer.append(2, &stream(1), exactly(2));
+    assert_eq!(landed(next).await, (3, 3, false));
+    rival(&engine, 101, &stream(1));
+    let next = committer.append(3, &stream(1), after(4, 101));
+    let behind = committer.append(4, &stream(1), after(5, 3));
+    assert_eq!(landed(next).await, (5, 5, false));
+    assert_eq!(landed(behind).await, (6, 6, false));
+    // A version that is not there yet stays a conflict.
+    assert!(matches!(
+        committer.append(7, &stream(1), exactly(99)).await.unwrap(),
+        Err(AppendError::Conflict { .. })
+    ));
     committer.end().await;
 }
 
@@ -271,4 +297,72 @@ async fn past_its_bounds_the_queue_takes_no_more() {
             .values()
             .any(|stub| stub.command == command(0))
     );
+}
+
+/// What an answer came to, where it came soon after the limit.
+async fn failed_in_time<T: std::fmt::Debug>(answer: Answer<T>) {
+    let answer = timeout(GIVE_UP * 10, answer).await;
+    let answer = answer.expect("nobody is told").unwrap();
+    assert!(
+        matches!(answer, Err(AppendError::Store { .. })),
+        "{answer:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn past_the_limit_those_are_told_too_who_have_no_part_in_the_insert() {
+    let engine = MemoryEngine::script([Fault::Late; 400]);
+    let committer = Harness::start(&engine, 1);
+    let unknown = committer.append(1, &stream(1), exactly(0));
+    // Known to be refused, but not whether its command stands in the log.
+    let refused = committer.append(2, &stream(2), exactly(7));
+    // Proven by the insert, if it lands.
+    let beside = committer.confirm(&stream(1), after(1, 1));
+    // Has nothing to do with the insert.
+    let alone = committer.confirm(&stream(3), exactly(0));
+    let confirmed = timeout(GIVE_UP, alone).await.expect("it need not wait");
+    assert_eq!(confirmed.unwrap().unwrap().position.get(), 0);
+    failed_in_time(unknown).await;
+    failed_in_time(refused).await;
+    failed_in_time(beside).await;
+    engine.state().script.clear();
+    let next = committer.append(3, &stream(4), exactly(0));
+    assert_eq!(landed(next).await, (2, 1, false));
+    committer.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_is_told_when_a_closed_committer_gives_up() {
+    let engine = MemoryEngine::script([Fault::Late; 400]);
+    let committer = Harness::start(&engine, 1);
+    failed_in_time(committer.append(1, &stream(1), exactly(0))).await;
+    // Called a moment before the end: it has not waited as long as the limit.
+    let waiting = committer.append(2, &stream(2), exactly(0));
+    let asking = committer.confirm(&stream(2), exactly(0));
+    let queue = std::sync::Arc::clone(&committer.queue);
+    committer.end().await;
+    failed_in_time(waiting).await;
+    failed_in_time(asking).await;
+    assert_eq!(queue.len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_committer_that_panics_leaves_nobody_waiting() {
+    let engine = MemoryEngine::script([Fault::Panic]);
+    let committer = Harness::start(&engine, 1);
+    let first = committer.append(1, &stream(1), exactly(0));
+    let filler: Vec<_> = (0..20)
+        .map(|n| committer.append(10 + n, &stream(10 + n), exactly(0)))
+        .collect();
+    timeout(GIVE_UP, first).await.unwrap().unwrap_err();
+    for answer in filler {
+        // Those of its group are let go, those behind it are told.
+        let answer = timeout(GIVE_UP, answer).await.expect("nobody is told");
+        assert!(
+            matches!(answer, Err(_) | Ok(Err(AppendError::Store { .. }))),
+            "{answer:?}"
+        );
+    }
+    let refused = committer.try_append(2, &stream(1), exactly(0), 1);
+    assert!(refused.is_err());
 }
