@@ -1,5 +1,6 @@
 //! Why the server cannot be used.
 
+use std::error::Error;
 use std::io;
 use std::sync::Arc;
 
@@ -19,10 +20,10 @@ pub enum ConnectError {
     Slow,
     /// The handshake or the login failed.
     #[error("could not log in to the server")]
-    Login(#[source] tiberius::error::Error),
+    Login(#[source] Arc<dyn Error + Send + Sync>),
     /// The tables could not be made or looked at.
     #[error("could not make the ledger's tables")]
-    Tables(#[source] tiberius::error::Error),
+    Tables(#[source] Arc<dyn Error + Send + Sync>),
     /// Another process held the lock for making tables for too long.
     #[error("another process is changing the ledger's tables")]
     Busy,

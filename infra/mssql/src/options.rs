@@ -37,14 +37,14 @@ use crate::name::SchemaName;
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct MssqlOptions {
-    pub(crate) host: String,
-    pub(crate) port: u16,
+    host: String,
+    port: u16,
     database: Option<String>,
     user: String,
     password: String,
     encrypt: Encrypt,
     trust: Trust,
-    pub(crate) schema: SchemaName,
+    schema: SchemaName,
     /// The most connections, from 1; 16 unless told.
     pub max_connections: usize,
     /// The most calls that wait for a connection; 1,024 unless told. What is more is told at once that there is no room.
@@ -173,6 +173,18 @@ impl MssqlOptions {
         host.clone_into(&mut self.host);
         self.port = port;
         self
+    }
+
+    /// Host and port.
+    #[must_use]
+    pub fn address(&self) -> (&str, u16) {
+        (&self.host, self.port)
+    }
+
+    /// The schema of the tables.
+    #[must_use]
+    pub fn schema(&self) -> &SchemaName {
+        &self.schema
     }
 
     pub(crate) fn driver(&self) -> Config {

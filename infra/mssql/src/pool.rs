@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tiberius::{Config, Row};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
 use crate::error::{CallError, ConnectError};
@@ -62,14 +62,6 @@ struct Inner {
     failed: Mutex<Option<(Instant, ConnectError)>>,
 }
 
-/// A connection that is out of the pool. Dropped, it is closed.
-struct Held {
-    connection: Connection,
-    inner: Arc<Inner>,
-    _permit: OwnedSemaphorePermit,
-    _room: OwnedSemaphorePermit,
-}
-
 impl MssqlPool {
     /// A pool over what `options` name. Nothing is opened yet.
     #[must_use]
@@ -79,7 +71,7 @@ impl MssqlPool {
         Self {
             inner: Arc::new(Inner {
                 driver: options.driver(),
-                tables: Tables::of(&options.schema),
+                tables: Tables::of(options.schema()),
                 permits: Arc::new(Semaphore::new(connections)),
                 room: Arc::new(Semaphore::new(connections + waiting)),
                 opened: AtomicU64::new(0),
@@ -128,12 +120,6 @@ impl MssqlPool {
         standing: Option<u64>,
         call: Call,
     ) -> Result<Vec<Vec<Row>>, CallError> {
-        let held = self.take(standing).await?;
-        let task = tokio::spawn(held.make(call));
-        task.await.map_err(CallError::Broken)?
-    }
-
-    async fn take(&self, standing: Option<u64>) -> Result<Held, CallError> {
         let inner = &self.inner;
         let room = Arc::clone(&inner.room).try_acquire_owned();
         let room = room.map_err(|_| CallError::Overloaded)?;
@@ -142,25 +128,13 @@ impl MssqlPool {
             Ok(Ok(permit)) => permit,
             Ok(Err(_)) | Err(_) => return Err(CallError::Overloaded),
         };
-        let held = |connection| Held {
-            connection,
-            inner: Arc::clone(inner),
-            _permit: permit,
-            _room: room,
-        };
-        let last = standing.unwrap_or(u64::MAX);
-        if let Some(connection) = inner.take_idle(last) {
-            return Ok(held(connection));
-        }
-        if standing.is_some() && !inner.idle().is_empty() {
-            return Err(CallError::Lost);
-        }
-        let connection = inner.open().await?;
-        if connection.number > last {
-            inner.give_back(connection);
-            return Err(CallError::Lost);
-        }
-        Ok(held(connection))
+        let inner = Arc::clone(inner);
+        let task = tokio::spawn(async move {
+            let results = inner.make(standing, call).await;
+            drop((permit, room));
+            results
+        });
+        task.await.map_err(CallError::Broken)?
     }
 }
 
@@ -191,6 +165,24 @@ impl Inner {
         None
     }
 
+    async fn make(&self, standing: Option<u64>, call: Call) -> Result<Vec<Vec<Row>>, CallError> {
+        let last = standing.unwrap_or(u64::MAX);
+        let mut connection = match self.take_idle(last) {
+            Some(connection) => connection,
+            // Those that are idle are all from after.
+            None if standing.is_some() && !self.idle().is_empty() => return Err(CallError::Lost),
+            None => self.open().await?,
+        };
+        if connection.number > last {
+            self.give_back(connection);
+            return Err(CallError::Lost);
+        }
+        // Whatever error it was, the connection is closed with it.
+        let results = connection.make(&call).await?;
+        self.give_back(connection);
+        Ok(results)
+    }
+
     fn give_back(&self, mut connection: Connection) {
         connection.used = Instant::now();
         self.idle().push(connection);
@@ -216,15 +208,6 @@ impl Inner {
                 Err(error)
             }
         }
-    }
-}
-
-impl Held {
-    async fn make(mut self, call: Call) -> Result<Vec<Vec<Row>>, CallError> {
-        // Whatever error it was, the connection is closed with it.
-        let results = self.connection.make(&call).await?;
-        self.inner.give_back(self.connection);
-        Ok(results)
     }
 }
 

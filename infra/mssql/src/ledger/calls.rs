@@ -35,7 +35,7 @@ impl MssqlIntents {
     /// The ledger in the schema that the pool's options name.
     #[must_use]
     pub fn new(pool: MssqlPool) -> Self {
-        let statements = Statements::of(&pool.options().schema);
+        let statements = Statements::of(pool.options().schema());
         Self {
             inner: Arc::new(Inner { pool, statements }),
         }

@@ -20,28 +20,35 @@ pub(super) async fn open(
     driver: &Config,
     tables: &Tables,
 ) -> Result<(Driver, net::TcpStream), ConnectError> {
-    let (host, port) = (options.host.clone(), options.port);
-    let (mut client, socket) = match log_in(options, driver.clone(), (host, port)).await {
-        // A gateway names the server that it stands for; that one has to answer itself.
-        Err(ConnectError::Login(Error::Routing { host, port })) => {
-            let mut driver = driver.clone();
-            driver.host(&host);
-            driver.port(port);
-            log_in(options, driver, (host, port)).await?
-        }
-        done => done?,
-    };
+    let mut connected = connect(options, driver.clone()).await?;
+    // A gateway names the server that it stands for; that one has to answer itself.
+    if let Err(Error::Routing { host, port }) = &connected {
+        let mut driver = driver.clone();
+        driver.host(host);
+        driver.port(*port);
+        connected = connect(options, driver).await?;
+    }
+    let (mut client, socket) = connected.map_err(|error| match error {
+        Error::Io {
+            kind: IoErrorKind::TimedOut,
+            ..
+        } => ConnectError::Slow,
+        error => ConnectError::Login(Arc::new(error)),
+    })?;
     tables.make(&mut client).await?;
     Ok((client, socket))
 }
 
-async fn log_in(
+/// In the inner result, what the driver said of the login.
+async fn connect(
     options: &MssqlOptions,
     driver: Config,
-    address: (String, u16),
-) -> Result<(Driver, net::TcpStream), ConnectError> {
+) -> Result<tiberius::Result<(Driver, net::TcpStream)>, ConnectError> {
     let unreachable = |error: io::Error| ConnectError::Unreachable(Arc::new(error));
-    let stream = timeout(options.connect_timeout, TcpStream::connect(address));
+    let stream = timeout(
+        options.connect_timeout,
+        TcpStream::connect(driver.get_addr()),
+    );
     let stream = stream.await.map_err(|_| ConnectError::Slow)?;
     let stream = stream.map_err(unreachable)?;
     stream.set_nodelay(true).map_err(unreachable)?;
@@ -49,13 +56,5 @@ async fn log_in(
     let socket = stream.try_clone().map_err(unreachable)?;
     let stream = TcpStream::from_std(stream).map_err(unreachable)?;
     let client = Client::connect(driver, stream.compat_write()).await;
-    client
-        .map(|client| (client, socket))
-        .map_err(|error| match error {
-            Error::Io {
-                kind: IoErrorKind::TimedOut,
-                ..
-            } => ConnectError::Slow,
-            error => ConnectError::Login(error),
-        })
+    Ok(client.map(|client| (client, socket)))
 }

@@ -1,5 +1,7 @@
 //! The ledger's tables: made by the first connection that misses them, brought up to date by the first that is newer.
 
+use std::sync::Arc;
+
 use tiberius::error::Error;
 
 use super::connection::Driver;
@@ -84,8 +86,8 @@ impl Tables {
 
 async fn run(driver: &mut Driver, sql: &str) -> Result<(), ConnectError> {
     let done = driver.simple_query(sql).await;
-    let done = done.map_err(ConnectError::Tables)?.into_results().await;
-    done.map(drop).map_err(ConnectError::Tables)
+    let done = done.map_err(failed)?.into_results().await;
+    done.map(drop).map_err(failed)
 }
 
 async fn number(driver: &mut Driver, sql: &str) -> Result<i32, ConnectError> {
@@ -94,5 +96,9 @@ async fn number(driver: &mut Driver, sql: &str) -> Result<i32, ConnectError> {
         let missing = || Error::Protocol("no row where one was asked for".into());
         row.ok_or_else(missing)?.try_get(0)?.ok_or_else(missing)
     };
-    read.await.map_err(ConnectError::Tables)
+    read.await.map_err(failed)
+}
+
+fn failed(error: Error) -> ConnectError {
+    ConnectError::Tables(Arc::new(error))
 }

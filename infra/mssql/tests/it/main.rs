@@ -6,7 +6,7 @@
 )]
 
 mod kit;
-
-mod intents {
-    cqrs_core::intent_store_contract!(crate::kit::intents(), ignore = "needs MSSQL_URL");
-}
+mod ledger;
+mod link;
+mod pool;
+mod tables;

@@ -1,0 +1,49 @@
+//! The tables are made by whoever comes first, and left alone by those who are too old for them.
+
+use cqrs_core::LedgerFold;
+use cqrs_mssql::{ConnectError, MssqlIntents, MssqlPool};
+use futures_util::future::join_all;
+
+use crate::kit::{options, raw};
+
+#[tokio::test]
+#[ignore = "needs MSSQL_URL"]
+async fn several_processes_make_the_tables_at_once() {
+    let options = options();
+    let ledgers: Vec<_> = (0..6)
+        .map(|_| MssqlIntents::new(MssqlPool::new(options.clone())))
+        .collect();
+    for used in join_all(ledgers.iter().map(LedgerFold::checkpoints)).await {
+        assert_eq!(used.unwrap(), []);
+    }
+    let select = format!("SELECT version FROM {}.version", options.schema());
+    let rows = raw(&select).await;
+    let versions: Vec<i32> = rows.iter().map(|row| row.get(0).unwrap()).collect();
+    assert_eq!(versions, [1]);
+}
+
+#[tokio::test]
+#[ignore = "needs MSSQL_URL"]
+async fn tables_of_a_later_version_are_left_alone() {
+    let options = options();
+    MssqlPool::new(options.clone()).check().await.unwrap();
+    let later = format!(
+        "INSERT INTO {}.version (version, made) VALUES (1000, SYSUTCDATETIME())",
+        options.schema()
+    );
+    raw(&later).await;
+    let refused = MssqlPool::new(options).check().await.unwrap_err();
+    let refused = refused
+        .source()
+        .and_then(|e| e.downcast_ref::<ConnectError>());
+    assert!(
+        matches!(
+            refused,
+            Some(ConnectError::TooNew {
+                found: 1000,
+                known: 1
+            })
+        ),
+        "{refused:?}"
+    );
+}
