@@ -19,8 +19,10 @@ use crate::commands::id;
 use crate::problems;
 use crate::routes::QueryRoute;
 
-/// How often a query that waits asks again where nothing tells of progress.
-const POLL: Duration = Duration::from_millis(20);
+/// How soon a query that waits asks again where nothing tells of progress: as soon as most commits are there …
+const POLL_FIRST: Duration = Duration::from_millis(2);
+/// … and later less often.
+const POLL_LONGEST: Duration = Duration::from_millis(20);
 
 /// What answers the queries.
 #[derive(Debug, Clone)]
@@ -102,25 +104,29 @@ impl<Q: SocialQueries> QueryEdge<Q> {
         F: Future<Output = Result<T, QueryError>> + Send,
     {
         let deadline = Instant::now() + demand.wait;
+        let mut pause = POLL_FIRST;
         loop {
             match ask().await {
                 Ok(view) => return Ok(view),
                 Err(QueryError::Behind { token, .. }) if Instant::now() < deadline => {
                     // At the deadline it is asked once more: that answer stands.
-                    let _ = tokio::time::timeout_at(deadline, self.progress_to(token)).await;
+                    let progress = self.progress_to(token, pause);
+                    let _ = tokio::time::timeout_at(deadline, progress).await;
+                    pause = (pause * 3 / 2).min(POLL_LONGEST);
                 }
                 Err(error) => return Err(problems::of_query(error)),
             }
         }
     }
 
-    async fn progress_to(&self, token: LogPosition) {
+    /// Completes when `token` may be reached: when the projection says so, else after `pause`.
+    async fn progress_to(&self, token: LogPosition, pause: Duration) {
         match &self.progress {
             // A commit that is parked counts as done there, but not for a query.
             Some(progress) if progress.position(token.partition) < token.position => {
                 progress.reached(token).await;
             }
-            _ => tokio::time::sleep(POLL).await,
+            _ => tokio::time::sleep(pause).await,
         }
     }
 }

@@ -13,7 +13,7 @@ mod settings;
 
 pub use background::{Background, Stopping};
 pub use connect::{Failure, connect, watch};
-pub use metrics::{CommandStats, FollowerStats, counter, gauge};
+pub use metrics::{CommandStats, FollowerStats, counter, gauge, stopped_partitions};
 pub use names::{events_topic, log_database, partitions, schema_prefix};
 pub use process::{
     About, Environment, block_on, ended, environment, log_to_stderr, misconfigured, run,

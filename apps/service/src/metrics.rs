@@ -104,6 +104,17 @@ impl FollowerStats {
         });
     }
 
+    /// Shows in `readiness` how many partitions were given up: with one, the service does not do its work.
+    pub fn report_stopped(&self, readiness: &Readiness) {
+        let progress = self.progress.clone();
+        readiness.measure("stopped_partitions", move || {
+            match stopped_partitions(&progress) {
+                0 => (Health::Ok, 0),
+                stopped => (Health::Down, stopped),
+            }
+        });
+    }
+
     /// The sum over partitions of the positions that are done.
     #[must_use]
     pub fn done(&self) -> u64 {
@@ -111,6 +122,14 @@ impl FollowerStats {
             .map(|partition| self.progress.position(partition).get())
             .sum()
     }
+}
+
+/// How many partitions a runner gave up: what is wrong with them no waiting mends.
+#[must_use]
+pub fn stopped_partitions(progress: &Progress) -> u64 {
+    Partition::all(progress.partitions())
+        .map(|partition| u64::from(progress.is_stopped(partition)))
+        .sum()
 }
 
 impl Collector for FollowerStats {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use futures_util::FutureExt;
-use http_kit::{Readiness, ServerOptions};
+use http_kit::{Readiness, Request, Response, ServerOptions};
 use social_api::{Api, SocialCommands};
 use social_read_model::SocialQueries;
 use tokio::net::TcpListener;
@@ -66,6 +66,28 @@ impl Service {
         Q: SocialQueries + 'static,
         F: Future<Output = anyhow::Result<Background>>,
     {
+        let answer = move |request| {
+            let api = Arc::clone(&api);
+            async move { api.answer(request).await }
+        };
+        self.serve_by(answer, start).await
+    }
+
+    /// As [`serve`](Self::serve), for a service with an API of its own: each request is answered by `answer`.
+    ///
+    /// # Errors
+    ///
+    /// As [`serve`](Self::serve).
+    pub async fn serve_by<S, A, F>(
+        self,
+        answer: S,
+        start: impl FnOnce(Background) -> F,
+    ) -> anyhow::Result<()>
+    where
+        S: Fn(Request) -> A + Clone + Send + Sync + 'static,
+        A: Future<Output = Response> + Send + 'static,
+        F: Future<Output = anyhow::Result<Background>>,
+    {
         let signal = http_kit::shutdown_signal()?.shared();
         let address = self.listener.local_addr()?;
         let (give_up, given_up) = oneshot::channel::<()>();
@@ -78,10 +100,6 @@ impl Service {
                     Ok(()) = given_up => {}
                 }
             }
-        };
-        let answer = move |request| {
-            let api = Arc::clone(&api);
-            async move { api.answer(request).await }
         };
         let serving = http_kit::serve(self.listener, answer, ServerOptions::default(), shutdown);
         let starting = async {

@@ -145,6 +145,21 @@ impl<L: Fn(&str) -> Option<String>> Settings<L> {
         }
     }
 
+    /// Ends the reading, and gives what was made of it: `None` only where a problem was noted.
+    ///
+    /// # Errors
+    ///
+    /// As [`finish`](Self::finish).
+    pub fn finish_with<T>(self, read: Option<T>) -> Result<T, ConfigError> {
+        self.finish()?;
+        read.ok_or_else(|| {
+            ConfigError(vec![ConfigProblem {
+                key: "configuration".to_owned(),
+                message: "incomplete".to_owned(),
+            }])
+        })
+    }
+
     fn text(&mut self, key: &str) -> Option<String> {
         let name = key.strip_prefix(&self.prefix).unwrap_or(key);
         let name = name.to_ascii_lowercase().replace('_', "-");

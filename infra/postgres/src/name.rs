@@ -1,6 +1,7 @@
 //! Names of schemas, safe to stand in a statement.
 
 use std::fmt;
+use std::str::FromStr;
 
 /// The name of a schema: a lower-case letter, then lower-case letters, digits and `_`, 40 bytes at most.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,6 +44,15 @@ impl SchemaName {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// As [`SchemaName::parse`].
+impl FromStr for SchemaName {
+    type Err = InvalidSchemaName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidSchemaName> {
+        Self::parse(text)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use cqrs_core::BoxError;
@@ -163,6 +164,15 @@ impl PgOptions {
             .create_timeout(Some(self.connect_timeout.saturating_mul(2)))
             .build()
             .map_err(|error| OptionsError::Pool(error.into()))
+    }
+}
+
+/// As [`PgOptions::parse`].
+impl FromStr for PgOptions {
+    type Err = OptionsError;
+
+    fn from_str(url: &str) -> Result<Self, OptionsError> {
+        Self::parse(url)
     }
 }
 

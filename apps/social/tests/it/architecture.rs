@@ -32,6 +32,42 @@ const MAY: &[(&str, &[&str])] = &[
         &["cqrs-core", "social-read-model", "social-api", "http-kit"],
     ),
     (
+        "projector",
+        &[
+            "cqrs-core",
+            "cqrs-kafka",
+            "cqrs-mongo",
+            "cqrs-postgres",
+            "http-kit",
+            "social-api",
+            "social-read-model",
+            "social-service",
+        ],
+    ),
+    (
+        "query-api",
+        &[
+            "cqrs-postgres",
+            "http-kit",
+            "social-api",
+            "social-read-model",
+            "social-service",
+        ],
+    ),
+    // Knows the events, and nothing of the social read model.
+    (
+        "activity",
+        &[
+            "cqrs-core",
+            "cqrs-kafka",
+            "cqrs-postgres",
+            "http-kit",
+            "social-api",
+            "social-domain",
+            "social-service",
+        ],
+    ),
+    (
         "social",
         &[
             "cqrs-core",
