@@ -20,7 +20,10 @@ use crate::writer::Keeping;
 ///
 /// Rows, checkpoint and parked events change in one savepoint of the group's transaction:
 /// a batch is written once or not at all, whatever crashes. A batch does not wait for the disk: after a
-/// power loss rows and checkpoint may stand where they stood before, and the runner goes on from there.
+/// power loss (a crash of the process is none) rows and checkpoint may stand where they stood before, and the
+/// runner goes on from there. The log never steps back: it was on the disk before any batch was made from it. So
+/// who was answered from the model at a position may find it behind that position until the runner has caught up, and
+/// is told so where the position is asked for: no answer takes an older state for that one.
 #[derive(Debug)]
 pub struct SqliteProjection<M> {
     store: SqliteStore,

@@ -117,9 +117,11 @@ impl<'c> Slice<'c> {
         Ok(())
     }
 
-    /// Writes what is folded.
+    /// Writes what is folded: posts in the order of the table, so that new ones fill its last page.
     pub(super) fn flush(self) -> Result<(), ApplyFailure> {
-        for (id, post) in &self.posts {
+        let mut posts: Vec<_> = self.posts.iter().collect();
+        posts.sort_unstable_by_key(|(_, post)| post.key);
+        for (id, post) in posts {
             write_post(self.connection, *id, post)
                 .map_err(|source| ApplyFailure::new(post.last, source))?;
         }
