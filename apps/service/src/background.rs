@@ -7,6 +7,8 @@ use http_kit::{Health, Readiness};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::connect;
+
 /// Completes when the background is to end; every clone does.
 pub type Stopping = Shared<BoxFuture<'static, ()>>;
 
@@ -66,6 +68,27 @@ impl Background {
         });
     }
 
+    /// Asks an engine now and then how it does, as [`watch`](crate::watch), until the end.
+    ///
+    /// The check `name` stands as it is until the first answer.
+    pub fn watch<E, F>(
+        &mut self,
+        name: &'static str,
+        worst: Health,
+        ask: impl FnMut() -> F + Send + 'static,
+    ) where
+        F: Future<Output = Result<(), E>> + Send,
+        E: Error + Send + 'static,
+    {
+        let (stopping, readiness) = (self.stopping(), self.readiness.clone());
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = connect::watch(name, worst, readiness, ask) => {}
+                () = stopping => {}
+            }
+        });
+    }
+
     /// Ends all tasks and waits for them.
     pub async fn stop(mut self) {
         self.stop.send_replace(true);
@@ -111,6 +134,26 @@ mod tests {
         background.spawn("broken", async { Err(std::io::Error::other("no")) });
         background.stop().await;
         assert_eq!(readiness.health(), Health::Down);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_watched_is_told_until_the_end() {
+        let readiness = Readiness::new();
+        let mut background = Background::new(readiness.clone());
+        let (asked, mut answers) = tokio::sync::mpsc::channel(1);
+        background.watch("engine", Health::Degraded, move || {
+            let asked = asked.clone();
+            async move {
+                asked.send(()).await.map_err(std::io::Error::other)?;
+                Err::<(), _>(std::io::Error::other("away"))
+            }
+        });
+        answers.recv().await.unwrap();
+        // The second question comes after the first answer was told.
+        answers.recv().await.unwrap();
+        assert_eq!(readiness.health(), Health::Degraded);
+        background.stop().await;
+        assert_eq!(answers.recv().await, None);
     }
 
     #[tokio::test]

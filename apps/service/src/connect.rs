@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::time::Duration;
 
-use cqrs_core::{Backoff, Timer};
+use cqrs_core::{Backoff, Partition, ReadError, TailLog, Timer};
 use http_kit::{Health, Readiness};
 use social_api::TokioTimer;
 
@@ -99,6 +99,22 @@ pub async fn watch<E, F>(
         }
         well = trouble.is_none();
     }
+}
+
+/// Asks a log how far each partition is: how it does, for [`watch`].
+///
+/// # Errors
+///
+/// As [`TailLog::head`].
+///
+/// # Cancel safety
+///
+/// As [`TailLog::head`].
+pub async fn look_at(log: &impl TailLog) -> Result<(), ReadError> {
+    for partition in Partition::all(log.partitions()) {
+        log.head(partition).await?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -12,11 +12,11 @@ mod server;
 mod settings;
 
 pub use background::{Background, Stopping};
-pub use connect::{Failure, connect, watch};
-pub use metrics::{CommandStats, FollowerStats, counter, gauge, stopped_partitions};
+pub use connect::{Failure, connect, look_at, watch};
+pub use metrics::{CommandStats, FollowerStats, LagStats, counter, gauge, stopped_partitions};
 pub use names::{events_topic, log_database, partitions, schema_prefix};
 pub use process::{
-    About, Environment, block_on, ended, environment, log_to_stderr, misconfigured, run,
+    About, Environment, block_on, ended, environment, log_to_stderr, misconfigured, run, start_id,
 };
 pub use server::Service;
-pub use settings::{engine, listen, listen_authenticated};
+pub use settings::{engine, engine_as, listen, listen_authenticated, optional_engine_as};

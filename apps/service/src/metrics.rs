@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use cqrs_core::{EventLog, ExecutorStats, Partition, Progress};
+use cqrs_core::{EventLog, ExecutorStats, Partition, Position, Progress};
 use http_kit::{Health, Readiness};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
@@ -86,7 +86,7 @@ impl<L> fmt::Debug for CommandStats<L> {
 }
 
 /// How far a follower of the log (a projection, a relay) has come, under names of its own.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct FollowerStats {
     /// What its metrics begin with: `projection`, `relay`.
     pub name: &'static str,
@@ -148,5 +148,52 @@ impl Collector for FollowerStats {
             "Batches tried again",
             counts.retries,
         )
+    }
+}
+
+/// How far a log has come, and how far a follower is behind it.
+#[derive(Clone)]
+pub struct LagStats<H> {
+    /// The last known position of a partition; must not wait.
+    pub head: H,
+    /// The follower.
+    pub follower: FollowerStats,
+}
+
+impl<H: Fn(Partition) -> Position> LagStats<H> {
+    fn each(&self) -> impl Iterator<Item = (Partition, Position)> + '_ {
+        let partitions = Partition::all(self.follower.progress.partitions());
+        partitions.map(|partition| (partition, (self.head)(partition)))
+    }
+
+    /// How many commits the follower has not done yet.
+    #[must_use]
+    pub fn behind(&self) -> u64 {
+        let behind = |(partition, head): (Partition, Position)| {
+            let done = self.follower.progress.position(partition);
+            head.get().saturating_sub(done.get())
+        };
+        self.each().map(behind).sum()
+    }
+}
+
+impl<H> Collector for LagStats<H>
+where
+    H: Fn(Partition) -> Position + Send + Sync + 'static,
+{
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let head = self.each().map(|(_, head)| head.get()).sum();
+        gauge(&mut encoder, "log_head", "Commits in the log", head)?;
+        let name = format!("{}_lag", self.follower.name);
+        gauge(&mut encoder, &name, "Commits not done yet", self.behind())?;
+        self.follower.encode(encoder)
+    }
+}
+
+impl<H> fmt::Debug for LagStats<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LagStats")
+            .field("follower", &self.follower)
+            .finish_non_exhaustive()
     }
 }

@@ -2,8 +2,11 @@
 
 use std::process::ExitCode;
 
+use cqrs_core::Random;
 use http_kit::{ConfigError, Settings};
+use social_api::SystemRandom;
 use tracing_subscriber::EnvFilter;
+use uuid::{Builder, Uuid};
 
 /// The settings of a process: its flags, then its environment.
 pub type Environment = Settings<fn(&str) -> Option<String>>;
@@ -56,6 +59,14 @@ pub fn environment(arguments: impl IntoIterator<Item = String>) -> Environment {
         std::env::var_os(key).map(|value| value.to_string_lossy().into())
     }
     Settings::new("SOCIAL", lookup, arguments)
+}
+
+/// A name for this start of this process, which no other start of any process has.
+#[must_use]
+pub fn start_id() -> Uuid {
+    let [high, low] = [SystemRandom.next_u64(), SystemRandom.next_u64()];
+    let bits = u128::from(high) << 64 | u128::from(low);
+    Builder::from_random_bytes(bits.to_be_bytes()).into_uuid()
 }
 
 /// Tells what is wrong with the settings; the status for that.

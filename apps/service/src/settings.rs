@@ -69,6 +69,38 @@ pub fn engine<L: Fn(&str) -> Option<String>>(
     settings.read(key, None)
 }
 
+/// What `parse` makes of an engine's address; where it makes nothing of it, `mistake` is told, since an error of the
+/// parser might repeat the value. `None` where a problem was noted.
+pub fn engine_as<L: Fn(&str) -> Option<String>, T, E>(
+    settings: &mut Settings<L>,
+    key: &str,
+    mistake: &str,
+    parse: impl FnOnce(&str) -> Result<T, E>,
+) -> Option<T> {
+    let found = optional_engine_as(settings, key, mistake, parse)?;
+    if found.is_none() {
+        settings.problem(key, "missing");
+    }
+    found
+}
+
+/// As [`engine_as`], for an engine that may be done without: then the inner `None`.
+pub fn optional_engine_as<L: Fn(&str) -> Option<String>, T, E>(
+    settings: &mut Settings<L>,
+    key: &str,
+    mistake: &str,
+    parse: impl FnOnce(&str) -> Result<T, E>,
+) -> Option<Option<T>> {
+    let Some(address) = settings.optional::<Secret>(key)? else {
+        return Some(None);
+    };
+    let Ok(parsed) = parse(address.expose()) else {
+        settings.problem(key, mistake);
+        return None;
+    };
+    Some(Some(parsed))
+}
+
 /// Reads the keys whether they are used or not, so that their flags are known either way.
 fn verifier<L: Fn(&str) -> Option<String>>(
     settings: &mut Settings<L>,
@@ -154,6 +186,21 @@ mod tests {
             (JWT_KEY, "0123456789abcdef0123456789abcdef"),
         ];
         assert!(read(jwt).is_ok());
+    }
+
+    #[test]
+    fn an_engine_s_address_is_missing_or_mistaken_and_never_told() {
+        let lookup = |key: &str| (key != "B").then(|| "hunter2".to_owned());
+        let mut settings = Settings::new("SOCIAL", lookup, []);
+        let length = |text: &str| Ok::<_, ()>(text.len());
+        let refuse = |_: &str| Err::<(), ()>(());
+        assert_eq!(engine_as(&mut settings, "A", "no", length), Some(7));
+        assert_eq!(engine_as(&mut settings, "B", "no", length), None);
+        assert_eq!(engine_as(&mut settings, "C", "no engine", refuse), None);
+        let absent = optional_engine_as(&mut settings, "B", "no", length);
+        assert_eq!(absent, Some(None));
+        let told = settings.finish().unwrap_err().to_string();
+        assert_eq!(told, "B: missing\nC: no engine");
     }
 
     #[test]

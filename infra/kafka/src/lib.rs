@@ -10,6 +10,7 @@
 mod config;
 mod consumer;
 mod error;
+mod probe;
 mod publisher;
 mod record;
 mod requests;
@@ -18,6 +19,7 @@ mod topic;
 pub use config::{KafkaConfig, Sasl, SaslMechanism, Secret, Tls};
 pub use consumer::KafkaConsumer;
 pub use error::{ClientError, TopicError};
+pub use probe::KafkaProbe;
 pub use publisher::{KafkaPublisher, PublisherOptions};
 pub use record::RecordError;
 pub use requests::{HandleRequest, Reply, Request, RequestOptions, RequestServer};

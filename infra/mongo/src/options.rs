@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use mongodb::options::ConnectionString;
+
 use crate::error::OpenError;
 
 /// The most partitions that a store may have.
@@ -60,6 +62,21 @@ impl MongoOptions {
             group: 500,
             cached_heads: 16_384,
         }
+    }
+
+    /// The same, where both can be used; looks nothing up.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError::Option`]: `uri` is no connection string, or `database` no name of one.
+    pub fn parse(uri: &str, database: &str) -> Result<Self, OpenError> {
+        ConnectionString::parse(uri).map_err(|_| OpenError::Option {
+            name: "uri",
+            range: "a MongoDB connection string",
+        })?;
+        let options = Self::new(uri, database);
+        options.check()?;
+        Ok(options)
     }
 
     pub(crate) fn check(&self) -> Result<(), OpenError> {
@@ -133,6 +150,21 @@ mod tests {
             ] {
                 assert!(wrong.check().is_err(), "{time:?}");
             }
+        }
+    }
+
+    #[test]
+    fn what_is_no_connection_string_is_told_before_it_is_used() {
+        for uri in [
+            "mongodb://a:b@h:1/log?w=1",
+            "mongodb://h,i:2/?replicaSet=rs0",
+        ] {
+            assert_eq!(MongoOptions::parse(uri, "log").unwrap().uri, uri);
+        }
+        for uri in ["", "h:1", "postgres://h/d", "mongodb://h:port"] {
+            let refused = MongoOptions::parse(uri, "log");
+            let told = matches!(refused, Err(OpenError::Option { name: "uri", .. }));
+            assert!(told, "{uri}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use cqrs_core::{Partition, ReadError};
+use cqrs_core::{Partition, Position, ReadError};
 use mongodb::bson::RawDocumentBuf;
 use mongodb::{Client, Collection, Database};
 use tokio::task::JoinHandle;
@@ -146,6 +146,13 @@ impl MongoStore {
     #[must_use]
     pub fn queued(&self) -> usize {
         self.inner.lanes.iter().map(|lane| lane.queue.len()).sum()
+    }
+
+    /// The last position of `partition` that is known here to be durable; others may have come further. Asks nobody.
+    #[must_use]
+    pub fn seen_head(&self, partition: Partition) -> Position {
+        let lane = self.inner.lanes.get(usize::from(partition.index()));
+        lane.map_or(Position::START, |lane| lane.tail.head())
     }
 
     /// Takes no more appends, commits what waits, and lets the connections go.

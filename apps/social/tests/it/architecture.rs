@@ -79,6 +79,31 @@ const MAY: &[(&str, &[&str])] = &[
             "http-kit",
         ],
     ),
+    ("social-test-kit", &[]),
+    (
+        "command-api",
+        &[
+            "cqrs-core",
+            "social-api",
+            "social-service",
+            "cqrs-mongo",
+            "cqrs-mssql",
+            "cqrs-postgres",
+            "cqrs-kafka",
+            "http-kit",
+        ],
+    ),
+    (
+        "relay",
+        &[
+            "cqrs-core",
+            "social-api",
+            "social-service",
+            "cqrs-mongo",
+            "cqrs-kafka",
+            "http-kit",
+        ],
+    ),
 ];
 
 /// What no crate may have, however far down.

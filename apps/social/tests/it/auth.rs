@@ -3,8 +3,8 @@
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode, get_current_timestamp};
 use serde_json::{Value, json};
 
-use crate::client::{get, request};
 use crate::server::Server;
+use social_test_kit::{get, request};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 

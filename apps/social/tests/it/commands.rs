@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::client::{Client, write};
 use crate::server::Server;
 use crate::{post, read, uuid};
+use social_test_kit::{Client, write};
 
 /// Sends a write and checks the answer's shape; gives id, version and token.
 #[track_caller]
@@ -67,7 +67,7 @@ fn a_post_is_created_edited_liked_and_deleted() {
     }
 
     let (_, _, token) = accepted(client, "ada", ("DELETE", &path), &Value::Null, 200);
-    let gone = crate::client::get(&path).header("Consistency-Token", &token);
+    let gone = social_test_kit::get(&path).header("Consistency-Token", &token);
     client.send(&gone).expect_problem(410, "post-deleted");
 }
 
@@ -101,7 +101,7 @@ fn a_comment_is_added_edited_liked_and_removed() {
     let parent = read(client, &format!("/v1/posts/{id}"), &token);
     assert_eq!(parent["comment_count"], 0);
     client
-        .send(&crate::client::get(&path))
+        .send(&social_test_kit::get(&path))
         .expect_problem(404, "comment-not-found");
 }
 

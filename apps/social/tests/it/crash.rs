@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::client::{Client, Request, get, write};
-use crate::server::{Server, run, stderr};
+use crate::server::{Server, run};
 use crate::uuid;
+use social_test_kit::stderr;
+use social_test_kit::{Client, Request, get, write};
 
 /// Posts that all clients write under.
 const SHARED_POSTS: u128 = 4;
@@ -72,7 +73,7 @@ fn what_was_acknowledged_is_there_once_whenever_the_process_is_killed() {
 
 /// Clients write until the process, killed at a random moment, answers no more.
 fn load_until_killed(server: &mut Server, round: u128) -> Vec<Attempt> {
-    let address = server.address;
+    let address = server.address();
     let killed = AtomicBool::new(false);
     let moment = Duration::from_millis(50 + RandomState::new().hash_one(round) % 400);
     thread::scope(|scope| {

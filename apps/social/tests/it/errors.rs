@@ -5,9 +5,9 @@ use std::net::{Shutdown, TcpStream};
 
 use serde_json::{Value, json};
 
-use crate::client::{get, request, write};
 use crate::server::Server;
 use crate::{post, uuid};
+use social_test_kit::{get, request, write};
 
 #[test]
 fn bodies_that_are_no_json_are_refused() {
@@ -253,7 +253,7 @@ fn requests_that_cannot_be_parsed_are_answered_and_closed() {
         b"GET /livez HTTP/1.1\r\nHost: x\r\nbad header\r\n\r\n",
         b"GET /livez HTTP/9.9\r\n\r\n",
     ] {
-        let mut stream = TcpStream::connect(server.address).expect("a connection");
+        let mut stream = TcpStream::connect(server.address()).expect("a connection");
         stream.write_all(bytes).expect("sent");
         let mut answer = String::new();
         // The server closes: reading ends.
@@ -271,7 +271,7 @@ fn requests_that_cannot_be_parsed_are_answered_and_closed() {
 #[test]
 fn a_body_that_is_cut_off_leaves_nothing_behind() {
     let server = Server::start();
-    let mut stream = TcpStream::connect(server.address).expect("a connection");
+    let mut stream = TcpStream::connect(server.address()).expect("a connection");
     stream
         .write_all(
             b"POST /v1/posts HTTP/1.1\r\nHost: x\r\nX-Actor: ada\r\n\
@@ -289,7 +289,7 @@ fn a_body_that_is_cut_off_leaves_nothing_behind() {
 #[test]
 fn whoever_shuts_its_side_down_after_the_request_still_gets_the_answer() {
     let server = Server::start();
-    let mut stream = TcpStream::connect(server.address).expect("a connection");
+    let mut stream = TcpStream::connect(server.address()).expect("a connection");
     let body = r#"{"message":"hi"}"#;
     let head = format!(
         "POST /v1/posts HTTP/1.1\r\nHost: x\r\nX-Actor: ada\r\n\

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::client::{Answer, write};
 use crate::server::Server;
 use crate::{post, uuid};
+use social_test_kit::{Answer, write};
 
 /// What a replay must repeat.
 fn essence(answer: &Answer) -> (u16, Vec<Option<String>>, Vec<u8>) {

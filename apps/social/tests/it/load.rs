@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::client::write;
 use crate::server::Server;
 use crate::{read, uuid};
+use social_test_kit::write;
 
 const CLIENTS: u128 = 64;
 const WRITES: u64 = 10;

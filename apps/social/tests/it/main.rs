@@ -2,7 +2,6 @@
 
 mod architecture;
 mod auth;
-mod client;
 mod commands;
 mod crash;
 mod errors;
@@ -18,20 +17,7 @@ mod server;
 
 use serde_json::{Value, json};
 
-use crate::client::{Client, write};
-
-/// A UUID made from a small number.
-fn uuid(number: u128) -> String {
-    let hex = format!("{number:032x}");
-    format!(
-        "{}-{}-4{}-8{}-{}",
-        &hex[0..8],
-        &hex[8..12],
-        &hex[13..16],
-        &hex[17..20],
-        &hex[20..]
-    )
-}
+use social_test_kit::{Client, get, uuid, write};
 
 /// Creates a post by `actor` and gives its id.
 fn post(client: &mut Client, actor: &str, message: &str) -> String {
@@ -52,6 +38,6 @@ fn comment(client: &mut Client, actor: &str, post: &str, message: &str) -> Strin
 
 /// What `path` answers once it reflects `token`.
 fn read(client: &mut Client, path: &str, token: &str) -> Value {
-    let request = client::get(path).header("Consistency-Token", token);
+    let request = get(path).header("Consistency-Token", token);
     client.send(&request).expect(200).value()
 }

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use crate::client::write;
 use crate::server::Server;
 use crate::uuid;
+use social_test_kit::write;
 
 #[test]
 fn every_command_is_a_message_too() {

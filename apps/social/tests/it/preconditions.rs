@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use crate::client::{get, write};
 use crate::post;
 use crate::server::Server;
+use social_test_kit::{get, write};
 
 #[test]
 fn if_match_holds_the_version() {

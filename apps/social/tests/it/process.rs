@@ -5,9 +5,10 @@ use std::sync::Arc;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::client::{get, write};
-use crate::server::{Server, run, stderr};
+use crate::server::{Server, run};
 use crate::{post, read};
+use social_test_kit::stderr;
+use social_test_kit::{get, write};
 
 #[test]
 fn all_mistakes_are_told_at_once_with_status_2() {

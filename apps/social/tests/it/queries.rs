@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::client::{Client, get, request, write};
 use crate::server::Server;
 use crate::{comment, post, read, uuid};
+use social_test_kit::{Client, get, request, write};
 
 /// The token of the newest commit: another post's.
 fn newest(client: &mut Client) -> String {
@@ -234,7 +234,7 @@ fn tokens_are_waited_for_and_told_when_late() {
 #[test]
 fn a_waiting_query_is_answered_when_its_commit_comes() {
     let server = Server::start();
-    let address = server.address;
+    let address = server.address();
     let client = &mut server.client();
     let id = post(client, "ada", "hi");
     let path = format!("/v1/posts/{id}");

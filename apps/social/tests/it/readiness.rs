@@ -1,6 +1,5 @@
 //! What `/readyz` says when something is wrong.
 
-use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,9 +12,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use crate::client::{get, write};
 use crate::server::Server;
 use crate::{post, read};
+use social_test_kit::{get, write};
 
 /// Puts an event into the log that no codec of ours can read.
 fn poison(data: &TempDir) {
@@ -79,11 +78,8 @@ fn a_parked_stream_is_shown_and_takes_nothing_down() {
 fn a_store_that_cannot_be_written_is_not_ready_and_loses_nothing() {
     let data = Arc::new(TempDir::new().expect("a directory"));
     // No file may grow past 512 KiB; a write beyond fails, as on a full disk.
-    let mut full = Command::new("sh");
-    full.arg("-c")
-        .arg(r#"trap "" XFSZ; ulimit -f 1024; exec "$0""#)
-        .arg(env!("CARGO_BIN_EXE_social"));
-    let server = Server::start_as(full, Arc::clone(&data));
+    let full = r#"trap "" XFSZ; ulimit -f 1024; exec "$0""#;
+    let server = Server::start_by(full, Arc::clone(&data));
     let client = &mut server.client();
     let ready = client.send(&get("/readyz")).expect(200).value();
     assert_eq!(ready["status"], "ok");

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::client::{request, write};
 use crate::server::Server;
 use crate::{comment, post, uuid};
+use social_test_kit::{request, write};
 
 #[test]
 fn refusals_name_their_reason() {

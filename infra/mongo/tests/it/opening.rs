@@ -1,6 +1,6 @@
 //! What is opened, and what is refused.
 
-use cqrs_core::{AppendToLog, ExpectedVersion};
+use cqrs_core::{AppendToLog, ExpectedVersion, Partition, Position};
 use cqrs_mongo::{MongoOptions, MongoStore, OpenError};
 use mongodb::bson::{Bson, Document, doc};
 use uuid::Uuid;
@@ -18,6 +18,21 @@ async fn an_identity_stays_and_is_its_own() {
     assert_ne!(first.store_id(), first.namespace());
     let other = crate::kit::open(2).await;
     assert_ne!(first.namespace(), other.namespace());
+}
+
+#[tokio::test]
+#[ignore = "needs MONGODB_URI"]
+async fn how_far_the_log_is_known_is_told_without_asking() {
+    let store = crate::kit::open(1).await;
+    assert_eq!(store.seen_head(Partition::new(0)), Position::START);
+    let commit = commit(
+        Uuid::from_u128(1),
+        &stream(1),
+        ExpectedVersion::NoStream,
+        &["{}"],
+    );
+    let appended = store.append(commit).await.unwrap();
+    assert_eq!(store.seen_head(Partition::new(0)), appended.at.position);
 }
 
 #[tokio::test]

@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 /// A request under construction.
-#[derive(Clone)]
-pub(crate) struct Request {
+#[derive(Debug, Clone)]
+pub struct Request {
     method: String,
     path: String,
     headers: Vec<(String, String)>,
@@ -17,13 +17,18 @@ pub(crate) struct Request {
 
 /// An answer, whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) headers: Vec<(String, String)>,
-    pub(crate) body: Vec<u8>,
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The headers, in order, their names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
 }
 
-pub(crate) fn request(method: &str, path: &str) -> Request {
+/// A request without headers or body.
+#[must_use]
+pub fn request(method: &str, path: &str) -> Request {
     Request {
         method: method.to_owned(),
         path: path.to_owned(),
@@ -32,41 +37,56 @@ pub(crate) fn request(method: &str, path: &str) -> Request {
     }
 }
 
-pub(crate) fn get(path: &str) -> Request {
+/// A `GET`.
+#[must_use]
+pub fn get(path: &str) -> Request {
     request("GET", path)
 }
 
-/// A write by `actor`, with a JSON body.
-pub(crate) fn write(actor: &str, method: &str, path: &str, body: &Value) -> Request {
+/// A write by `actor`, with a JSON body; `Null` is none.
+#[must_use]
+pub fn write(actor: &str, method: &str, path: &str, body: &Value) -> Request {
     request(method, path).by(actor).json(body)
 }
 
 impl Request {
-    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
+    /// With a header.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    pub(crate) fn by(self, actor: &str) -> Self {
+    /// By an actor.
+    #[must_use]
+    pub fn by(self, actor: &str) -> Self {
         self.header("X-Actor", actor)
     }
 
-    pub(crate) fn key(self, key: &str) -> Self {
+    /// With an `Idempotency-Key`.
+    #[must_use]
+    pub fn key(self, key: &str) -> Self {
         self.header("Idempotency-Key", key)
     }
 
-    pub(crate) fn json(self, body: &Value) -> Self {
+    /// With a body of JSON; `Null` is none.
+    #[must_use]
+    pub fn json(self, body: &Value) -> Self {
         match body {
             Value::Null => self,
             body => self.raw_json(body.to_string().as_bytes()),
         }
     }
 
-    pub(crate) fn raw_json(self, body: &[u8]) -> Self {
+    /// With a body that says it is JSON.
+    #[must_use]
+    pub fn raw_json(self, body: &[u8]) -> Self {
         self.header("Content-Type", "application/json").body(body)
     }
 
-    pub(crate) fn body(mut self, body: &[u8]) -> Self {
+    /// With a body.
+    #[must_use]
+    pub fn body(mut self, body: &[u8]) -> Self {
         self.body = body.to_vec();
         self
     }
@@ -85,22 +105,30 @@ impl Request {
 }
 
 impl Answer {
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+    /// The first header of this name.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
         self.headers
             .iter()
             .find(|(known, _)| known.eq_ignore_ascii_case(name))
             .map(|(_, value)| value.as_str())
     }
 
-    /// The body as JSON.
+    /// The body as JSON; panics where it is none.
+    #[must_use]
     #[track_caller]
-    pub(crate) fn value(&self) -> Value {
+    pub fn value(&self) -> Value {
         serde_json::from_slice(&self.body)
             .unwrap_or_else(|_| panic!("no JSON: {}", String::from_utf8_lossy(&self.body)))
     }
 
+    /// Checks the status.
+    ///
+    /// # Panics
+    ///
+    /// With the whole answer where it is another.
     #[track_caller]
-    pub(crate) fn expect(self, status: u16) -> Self {
+    pub fn expect(self, status: u16) -> Self {
         assert_eq!(
             self.status,
             status,
@@ -112,8 +140,12 @@ impl Answer {
     }
 
     /// Checks that it is a problem, whole and consistent, of this status and slug.
+    ///
+    /// # Panics
+    ///
+    /// Where it is none, or another.
     #[track_caller]
-    pub(crate) fn expect_problem(self, status: u16, slug: &str) -> Value {
+    pub fn expect_problem(self, status: u16, slug: &str) -> Value {
         let answer = self.expect(status);
         assert_eq!(
             answer.header("content-type"),
@@ -126,47 +158,72 @@ impl Answer {
         problem
     }
 
+    /// The consistency token; panics where there is none.
+    #[must_use]
     #[track_caller]
-    pub(crate) fn token(&self) -> String {
+    pub fn token(&self) -> String {
         self.header("consistency-token")
             .expect("a consistency token")
             .to_owned()
     }
 
-    /// The id in the answer's body.
+    /// The id in the answer's body; panics where there is none.
+    #[must_use]
     #[track_caller]
-    pub(crate) fn id(&self) -> String {
+    pub fn id(&self) -> String {
         self.value()["id"].as_str().expect("an id").to_owned()
     }
 }
 
 /// One connection; opened again when the server closed it.
-pub(crate) struct Client {
+#[derive(Debug)]
+pub struct Client {
     address: SocketAddr,
     connection: Option<BufReader<TcpStream>>,
 }
 
 impl Client {
-    pub(crate) fn new(address: SocketAddr) -> Self {
+    /// Whom it asks.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Connects when it is used.
+    #[must_use]
+    pub fn new(address: SocketAddr) -> Self {
         Self {
             address,
             connection: None,
         }
     }
 
+    /// Sends once.
+    ///
+    /// # Panics
+    ///
+    /// Where no answer comes.
     #[track_caller]
-    pub(crate) fn send(&mut self, request: &Request) -> Answer {
+    pub fn send(&mut self, request: &Request) -> Answer {
         self.try_send(request)
             .unwrap_or_else(|error| panic!("{} {}: {error}", request.method, request.path))
     }
 
-    /// Sends once; an error leaves open whether the request arrived.
-    pub(crate) fn try_send(&mut self, request: &Request) -> io::Result<Answer> {
+    /// Sends once.
+    ///
+    /// # Errors
+    ///
+    /// No answer came; whether the request arrived is open.
+    pub fn try_send(&mut self, request: &Request) -> io::Result<Answer> {
         self.exchange(&request.bytes(self.address), request.method == "HEAD")
     }
 
-    /// Sends bytes as they are.
-    pub(crate) fn exchange(&mut self, bytes: &[u8], head_only: bool) -> io::Result<Answer> {
+    /// Sends bytes as they are; with `head_only`, an answer without its body is awaited.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_send`](Self::try_send).
+    pub fn exchange(&mut self, bytes: &[u8], head_only: bool) -> io::Result<Answer> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => {
