@@ -105,7 +105,9 @@ impl MssqlPool {
         Ok(())
     }
 
-    pub(crate) fn options(&self) -> &MssqlOptions {
+    /// What it was made from.
+    #[must_use]
+    pub fn options(&self) -> &MssqlOptions {
         &self.inner.options
     }
 

@@ -8,5 +8,7 @@
 mod kit;
 mod ledger;
 mod link;
+mod losses;
 mod pool;
+mod rivals;
 mod tables;
