@@ -11,3 +11,4 @@ mod opening;
 mod processes;
 mod promises;
 mod proxy;
+mod two_stores;
