@@ -150,6 +150,21 @@ pub trait Ledger: Send + Sync {
         time: Timestamp,
     ) -> impl Future<Output = Result<Claimed<Self::Claim>, LedgerError>> + Send;
 
+    /// Claims `command` without asking the store: its row is entered by the first write of whoever decides it.
+    ///
+    /// `None` where this ledger gains nothing by that: [claim](Self::claim) it. A granted one is attempt 1, decided with
+    /// `time`; should the row turn out to be there, nothing was written, and the append or [`settle`](Self::settle)
+    /// fails with `NotClaimed`: drop the claim, and claim the command.
+    fn claim_later(
+        &self,
+        command: CommandId,
+        request: RequestHash,
+        time: Timestamp,
+    ) -> Option<Claimed<Self::Claim>> {
+        let _ = (command, request, time);
+        None
+    }
+
     /// Ends a claim. An answer is durable when this returns.
     ///
     /// # Errors

@@ -23,6 +23,9 @@ use crate::version::{Precondition, Version};
 /// | no answer from a store, whether before or after the commit | the claim is dropped, its end being unknown | decides, after a look in the log |
 /// | anything else | let go | decides |
 ///
+/// Where the ledger puts claims [off](Ledger::claim_later), a command that it had seen before is decided for nothing, and
+/// then claimed.
+///
 /// The stored answer is JSON of reply or error: a change of their shape that no longer reads what an
 /// older version wrote answers those repeats with [`DispatchError::Corrupt`].
 ///
@@ -44,7 +47,7 @@ impl<G> Idempotency<G> {
 
 impl<C, G> Behaviour<C> for Idempotency<G>
 where
-    C: Command,
+    C: Command + Clone,
     C::Reply: Serialize + DeserializeOwned,
     C::Error: Serialize + DeserializeOwned,
     G: Ledger,
@@ -58,27 +61,52 @@ where
         let Some(request) = envelope.identity.request() else {
             return next.handle(command, envelope).await;
         };
-        let claimed = self
-            .ledger
-            .claim(envelope.command_id, request, envelope.time);
-        let (claim, attempt, time) = match claimed.await {
-            Ok(Claimed::Granted {
+        let (id, time) = (envelope.command_id, envelope.time);
+        if let Some(claimed) = self.ledger.claim_later(id, request, time) {
+            match self.claimed(command.clone(), envelope, next, claimed).await {
+                // Its row was there: nothing was written, and the claim was dropped.
+                Err(DispatchError::InProgress) => {}
+                result => return result,
+            }
+        }
+        let claimed = self.ledger.claim(id, request, time).await;
+        let claimed = claimed.map_err(|error| match error {
+            LedgerError::Overloaded => DispatchError::Overloaded,
+            LedgerError::NotClaimed => DispatchError::InProgress,
+            LedgerError::Store { source } => DispatchError::Unavailable { source },
+        })?;
+        self.claimed(command, envelope, next, claimed).await
+    }
+}
+
+impl<G: Ledger> Idempotency<G> {
+    /// Decides the command, if it was granted, and settles the claim.
+    async fn claimed<C, N>(
+        &self,
+        command: C,
+        envelope: &Envelope,
+        next: &N,
+        claimed: Claimed<G::Claim>,
+    ) -> DispatchResult<C>
+    where
+        C: Command,
+        C::Reply: Serialize + DeserializeOwned,
+        C::Error: Serialize + DeserializeOwned,
+        N: Handler<C>,
+    {
+        let (claim, attempt, time) = match claimed {
+            Claimed::Granted {
                 claim,
                 attempt,
                 time,
-            }) => (claim, attempt, time),
-            Ok(Claimed::Answered(stored)) => {
+            } => (claim, attempt, time),
+            Claimed::Answered(stored) => {
                 let answer = Answer::decode(&stored)?;
                 envelope.replayed.set();
                 return answer;
             }
-            Ok(Claimed::Running) => return Err(DispatchError::InProgress),
-            Ok(Claimed::KeyReused) => return Err(DispatchError::KeyReused),
-            Err(LedgerError::Overloaded) => return Err(DispatchError::Overloaded),
-            Err(LedgerError::NotClaimed) => return Err(DispatchError::InProgress),
-            Err(LedgerError::Store { source }) => {
-                return Err(DispatchError::Unavailable { source });
-            }
+            Claimed::Running => return Err(DispatchError::InProgress),
+            Claimed::KeyReused => return Err(DispatchError::KeyReused),
         };
 
         let attempted = Envelope {
@@ -120,9 +148,7 @@ where
             }
         }
     }
-}
 
-impl<G: Ledger> Idempotency<G> {
     /// Settles a claim whose answer does not depend on it.
     async fn note<C: Command>(&self, claim: G::Claim, settlement: Settlement) {
         if let Err(error) = self.ledger.settle(claim, settlement).await {

@@ -1,9 +1,11 @@
 //! Appending: past the ledger, or by way of an intent.
 
+use std::future::ready;
 use std::time::Duration;
 
 use futures_util::future::Either;
 
+use crate::envelope::CommandId;
 use crate::log::{AppendError, AppendToLog, Appended, Commit, EventLog, ReadError};
 use crate::position::{LogPosition, Position};
 use crate::stream::StreamName;
@@ -14,8 +16,8 @@ use super::gates::Turn;
 use super::local::Intending;
 use super::recover::{Recovered, Unsettled};
 use super::{
-    Coordinator, Entry, Intended, Intent, IntentError, IntentStore, Known, KnownState, Landed,
-    OpenIntent, wire,
+    Coordinator, Entered, Entry, Intended, Intent, IntentError, IntentStore, Known, KnownState,
+    Landed, OpenIntent, wire,
 };
 
 impl<L: EventLog, I: IntentStore, T: Timer> AppendToLog for Coordinator<L, I, T> {
@@ -24,16 +26,19 @@ impl<L: EventLog, I: IntentStore, T: Timer> AppendToLog for Coordinator<L, I, T>
             let turn = self.inner.gates.enter(&commit.stream);
             return Either::Left(Either::Left(self.append_reserving(commit, turn)));
         }
+        if self.must_be_admitted(&commit) {
+            return Either::Right(Either::Left(ready(Err(AppendError::NotClaimed))));
+        }
         if let Some(turn) = self.inner.gates.join(&commit.stream) {
             return Either::Left(Either::Right(self.append_behind(commit, turn)));
         }
         let noted = Noted::of(&commit);
         let appending = self.inner.log.append(commit);
-        Either::Right(async move {
+        Either::Right(Either::Right(async move {
             let appended = appending.await?;
             self.note(noted, appended);
             Ok(appended)
-        })
+        }))
     }
 
     fn confirm(
@@ -50,6 +55,24 @@ impl<L: EventLog, I: IntentStore, T: Timer> AppendToLog for Coordinator<L, I, T>
                 confirming.await
             }),
         }
+    }
+
+    fn admit(
+        &self,
+        stream: &StreamName,
+        command: CommandId,
+        reserving: bool,
+    ) -> Option<impl Future<Output = Result<(), AppendError>> + Send> {
+        // The intent of a commit that reserves enters its row.
+        let put_off = || self.inner.local.put_off(command);
+        let (request, time) = (!reserving).then(put_off).flatten()?;
+        Some(async move {
+            let entered = self.enter(command, request, time).await;
+            match entered.map_err(|error| refused(stream, error))? {
+                Entered::Granted => Ok(()),
+                Entered::Known(_) => Err(AppendError::NotClaimed),
+            }
+        })
     }
 }
 
@@ -94,6 +117,12 @@ impl<L: EventLog, I: IntentStore, T: Timer> Coordinator<L, I, T> {
             self.inner.local.landed(landed.command);
             self.inner.finishes.push(landed);
         }
+    }
+
+    /// Whether `commit`, which reserves nothing, would come before its row.
+    fn must_be_admitted(&self, commit: &Commit) -> bool {
+        let command = commit.header.command_id;
+        commit.header.request.is_some() && self.inner.local.put_off(command).is_some()
     }
 
     /// A commit without reservations on a stream where one with them waits for the ledger.
@@ -141,7 +170,7 @@ impl<L: EventLog, I: IntentStore, T: Timer> Coordinator<L, I, T> {
     }
 
     /// Drops an intent whose only insert was refused for good. Should this fail, the sweeper does it.
-    async fn withdraw(&self, command: crate::CommandId, attempt: u32) {
+    async fn withdraw(&self, command: CommandId, attempt: u32) {
         if let Err(error) = self.inner.intents.drop_intent(command, attempt).await {
             let error: &dyn std::error::Error = &error;
             tracing::warn!(error, command_id = %command, "left a refused intent to the sweeper");
@@ -186,6 +215,7 @@ impl<L: EventLog, I: IntentStore, T: Timer> Coordinator<L, I, T> {
             time: commit.header.time,
             attempt: running.and_then(|running| running.attempt),
         };
+        let mut unclaimed = entry.request.is_some() && entry.attempt.is_none();
         let encoded = wire::encode(commit, version).map_err(|e| unknown(stream, e))?;
         let mut reserve = commit.reservations.reserve.clone();
         reserve.sort_unstable();
@@ -216,7 +246,7 @@ impl<L: EventLog, I: IntentStore, T: Timer> Coordinator<L, I, T> {
                     return Err(AppendError::Reserved { value, owner });
                 }
                 Intended::Blocked(open) => open,
-                Intended::Known(known) => match self.met(commit, &entry, known).await? {
+                Intended::Known(known) => match self.met(commit, &entry, unclaimed, known).await? {
                     Met::Landed(appended) => return Ok(Opened::Landed(appended)),
                     Met::Ours(attempt) => {
                         entry.attempt = Some(attempt);
@@ -225,7 +255,7 @@ impl<L: EventLog, I: IntentStore, T: Timer> Coordinator<L, I, T> {
                     }
                     Met::Open(open) => {
                         // What we are at is this very intent.
-                        entry.attempt = None;
+                        (entry.attempt, unclaimed) = (None, false);
                         open
                     }
                 },
@@ -266,7 +296,15 @@ impl<L: EventLog, I: IntentStore, T: Timer> Coordinator<L, I, T> {
     }
 
     /// What to make of a row that is not `CLAIMED` by us as we thought.
-    async fn met(&self, commit: &Commit, entry: &Entry, known: Known) -> Result<Met, AppendError> {
+    ///
+    /// Where its claim was put off, another attempt is at it, or was: that is for the claim to deal with.
+    async fn met(
+        &self,
+        commit: &Commit,
+        entry: &Entry,
+        unclaimed: bool,
+        known: Known,
+    ) -> Result<Met, AppendError> {
         let (stream, command) = (&commit.stream, entry.command);
         if known.request != entry.request {
             return Err(AppendError::KeyReused);
@@ -287,7 +325,7 @@ impl<L: EventLog, I: IntentStore, T: Timer> Coordinator<L, I, T> {
         match known.state {
             KnownState::Done => Err(unknown(stream, MISSING)),
             KnownState::Answered(_) => Err(AppendError::NotClaimed),
-            _ if superseded => Err(AppendError::NotClaimed),
+            _ if superseded || unclaimed => Err(AppendError::NotClaimed),
             KnownState::Intent(open) => Ok(Met::Open(open)),
             KnownState::Claimed { owner, left } => {
                 if !self.abandoned(command, known.attempt, owner, left) {

@@ -36,6 +36,8 @@ pub struct CoordinatorClaim {
 enum Right {
     /// The row is ours, as this attempt.
     Held(u32),
+    /// The row is entered by the first write, which notes the attempt in [`Local`](super::local::Local).
+    Later,
     /// It landed; there is nothing to decide, only an answer to be made again.
     Landed,
 }
@@ -62,24 +64,13 @@ impl<L: EventLog, I: IntentStore, T: Timer> Ledger for Coordinator<L, I, T> {
         request: RequestHash,
         time: Timestamp,
     ) -> Result<Claimed<CoordinatorClaim>, LedgerError> {
-        let claiming = match self.inner.local.claim(command, request) {
+        let claiming = match self.begin(command, request, None) {
             Ok(claiming) => claiming,
-            Err(held) if held == request => return Ok(Claimed::Running),
-            Err(_) => return Ok(Claimed::KeyReused),
-        };
-        let entry = Entry {
-            command,
-            request: Some(request),
-            time,
-            attempt: None,
+            Err(elsewhere) => return Ok(elsewhere),
         };
         for _ in 0..ROUNDS {
-            let (intents, lease, entry) = (&self.inner.intents, self.lease(), &entry);
-            let entered =
-                self.standing(
-                    move |footing| async move { intents.claim(entry, lease, &footing).await },
-                );
-            let known = match entered.await.map_err(ledger)? {
+            let entered = self.enter(command, request, time).await;
+            let known = match entered.map_err(ledger)? {
                 Entered::Granted => {
                     return Ok(self.granted(claiming, request, time, 1));
                 }
@@ -114,6 +105,27 @@ impl<L: EventLog, I: IntentStore, T: Timer> Ledger for Coordinator<L, I, T> {
         Ok(Claimed::Running)
     }
 
+    fn claim_later(
+        &self,
+        command: CommandId,
+        request: RequestHash,
+        time: Timestamp,
+    ) -> Option<Claimed<CoordinatorClaim>> {
+        Some(match self.begin(command, request, Some(time)) {
+            Err(elsewhere) => elsewhere,
+            Ok(claiming) => Claimed::Granted {
+                claim: CoordinatorClaim {
+                    claiming,
+                    request,
+                    time,
+                    right: Right::Later,
+                },
+                attempt: 1,
+                time,
+            },
+        })
+    }
+
     async fn settle(
         &self,
         claim: CoordinatorClaim,
@@ -121,19 +133,27 @@ impl<L: EventLog, I: IntentStore, T: Timer> Ledger for Coordinator<L, I, T> {
     ) -> Result<(), LedgerError> {
         let command = claim.claiming.command();
         let intents = &self.inner.intents;
-        match (claim.right, settlement) {
-            (Right::Landed, Settlement::Landed | Settlement::LetGo) => Ok(()),
-            (Right::Landed, Settlement::Answered(_)) => Err(away(MISSING)),
-            (Right::Held(_), Settlement::Landed) => self.landed_unseen(command).await,
-            (Right::Held(attempt), Settlement::LetGo) => {
+        let held = match claim.right {
+            Right::Held(attempt) => Some(attempt),
+            Right::Later => self.inner.local.running(command).and_then(|c| c.attempt),
+            Right::Landed => match settlement {
+                Settlement::Landed | Settlement::LetGo => return Ok(()),
+                Settlement::Answered(_) => return Err(away(MISSING)),
+            },
+        };
+        match (held, settlement) {
+            // Nothing was written under this claim; where another's landed, the fold knows.
+            (None, Settlement::Landed | Settlement::LetGo) => Ok(()),
+            (Some(_), Settlement::Landed) => self.landed_unseen(command).await,
+            (Some(attempt), Settlement::LetGo) => {
                 intents.let_go(command, attempt).await.map_err(ledger)
             }
-            (Right::Held(attempt), Settlement::Answered(answer)) => {
+            (attempt, Settlement::Answered(answer)) => {
                 let entry = &Entry {
                     command,
                     request: Some(claim.request),
                     time: claim.time,
-                    attempt: Some(attempt),
+                    attempt,
                 };
                 let answer = &answer;
                 let stored = self.standing(move |footing| async move {
@@ -183,6 +203,42 @@ enum Found {
 }
 
 impl<L: EventLog, I: IntentStore, T: Timer> Coordinator<L, I, T> {
+    /// Begins to claim `command` in this process, unless it runs in it.
+    fn begin(
+        &self,
+        command: CommandId,
+        request: RequestHash,
+        later: Option<Timestamp>,
+    ) -> Result<Claiming, Claimed<CoordinatorClaim>> {
+        let begun = self.inner.local.claim(command, request, later);
+        begun.map_err(|held| match held == request {
+            true => Claimed::Running,
+            false => Claimed::KeyReused,
+        })
+    }
+
+    /// Enters the row of a command whose claim was put off.
+    pub(super) async fn enter(
+        &self,
+        command: CommandId,
+        request: RequestHash,
+        time: Timestamp,
+    ) -> Result<Entered, IntentError> {
+        let entry = &Entry {
+            command,
+            request: Some(request),
+            time,
+            attempt: None,
+        };
+        let (intents, lease) = (&self.inner.intents, self.lease());
+        let claim = move |footing| async move { intents.claim(entry, lease, &footing).await };
+        let entered = self.standing(claim).await?;
+        if entered == Entered::Granted {
+            self.inner.local.holds(command, 1);
+        }
+        Ok(entered)
+    }
+
     fn granted(
         &self,
         claiming: Claiming,

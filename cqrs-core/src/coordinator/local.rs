@@ -9,6 +9,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::envelope::{CommandId, RequestHash};
+use crate::time::Timestamp;
 
 type Map<V> = Mutex<BTreeMap<CommandId, V>>;
 
@@ -23,6 +24,8 @@ pub(super) struct Local {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Running {
     pub(super) request: RequestHash,
+    /// When it was received, where its row is entered by the first write.
+    pub(super) later: Option<Timestamp>,
     /// The attempt that the row is held as; `None` while it was not entered.
     pub(super) attempt: Option<u32>,
     /// Whether its finish is on its way.
@@ -47,12 +50,14 @@ impl Local {
         self: &Arc<Self>,
         command: CommandId,
         request: RequestHash,
+        later: Option<Timestamp>,
     ) -> Result<Claiming, RequestHash> {
         match lock(&self.claims).entry(command) {
             Entry::Occupied(running) => Err(running.get().request),
             Entry::Vacant(vacant) => {
                 vacant.insert(Running {
                     request,
+                    later,
                     attempt: None,
                     landed: false,
                 });
@@ -67,6 +72,12 @@ impl Local {
     /// How the claim of `command` stands, where there is one.
     pub(super) fn running(&self, command: CommandId) -> Option<Running> {
         lock(&self.claims).get(&command).copied()
+    }
+
+    /// The request and time of `command`, where its claim was put off and its row was not entered yet.
+    pub(super) fn put_off(&self, command: CommandId) -> Option<(RequestHash, Timestamp)> {
+        let running = self.running(command).filter(|c| c.attempt.is_none())?;
+        Some((running.request, running.later?))
     }
 
     /// The row of `command` is held as `attempt`.

@@ -1,28 +1,47 @@
 //! A ledger and a log in two stores: one command, at most one effect; one value, at most one owner.
 //!
 //! The **commit point** of a command with events is the insert into the log. The ledger is told before
-//! (a claim, an intent) and after (a finish), and never contradicts the log. A command without key and without
+//! (a claim, an answer, an intent) and after (a finish), and never contradicts the log. A command without key and without
 //! reservations does not touch the ledger at all: the unique command id in the log is enough for it.
 //!
 //! # The protocol
 //!
 //! | step | store | what |
 //! |---|---|---|
-//! | claim | ledger | insert the command's row: `CLAIMED`, attempt 1, a lease. Where there is one already: its answer; else look in the log by command id; else it runs, or its lease is over and it is taken over by compare-and-set on the attempt |
+//! | claim | – | noted in this process; the row is entered by the first write that follows, whichever that is |
 //! | decide | – | commits that reserve are decided on durable state only (here: they wait for the commit that they were decided [after](crate::ExpectedVersion::After)); all others speculate |
-//! | intend | ledger | only with reservations; one transaction: the row → `INTENT` with stream, version and the encoded commit; its values `PENDING`, in sorted order; one open `INTENT` a stream |
+//! | admit | ledger | before events without reservations: insert the command's row: `CLAIMED`, attempt 1, a lease; then decide once more, and append |
+//! | answer | ledger | a decision without events: insert the row with its answer |
+//! | intend | ledger | only with reservations; one transaction: insert the row as `INTENT` with stream, version and the encoded commit; its values `PENDING`, in sorted order; one open `INTENT` a stream |
 //! | append | log | the commit point |
 //! | finish | ledger | → `DONE`; values `CONFIRMED`, released ones deleted. Batched, off the critical path, may be lost: the fold does it again |
 //!
-//! Round trips to the ledger before the answer: none without key and reservations; one for a key (the claim; commands of one
-//! stream claim side by side, so that nobody waits for another's); one for a reservation (the intent, which
-//! enters the command where no claim did); two for both.
+//! Where the row is there already, nothing is written, and the command is claimed in earnest: its answer; else look in the log
+//! by command id; else it runs, or its lease is over and it is taken over by compare-and-set on the attempt. What follows
+//! then is a change of that row: `CLAIMED` → `ANSWERED`, `CLAIMED` → `INTENT`.
+//!
+//! Round trips to the ledger before the answer: none without key and reservations; one for all others (admit, answer or
+//! intend), whether they have a key, a reservation or both. What costs more: a value that is taken (the
+//! refused intent, then the answer of a key), whatever stands in the way, and a command that comes again (what it ran into, then the claim).
+//!
+//! ## Why the claim may be put off
+//!
+//! A claim has three purposes. *A stored answer keeps an effect from happening*: so the row must be entered before the append,
+//! and it is. *Two attempts do not write at once*: they enter the same row, and who comes second has written
+//! nothing. *A later attempt knows that it is one*: an attempt that enters the row is the first that ever could
+//! have been appended, since none is appended without; all others find the row, drop what they decided and claim.
+//! So whatever was decided before the row was entered is an idea, of which nobody heard; it needs no protection. What is lost is
+//! a decision now and then, which costs no round trip.
+//!
+//! Events without reservations are decided twice, and not decided once and held back until the row stands: the order of a
+//! stream is that of its appends, so all later commands of a hot stream would wait behind the trip, and a repeated key, whose row is
+//! there, would undo every decision that was built on it. Nothing is handed to the log, and no state evolves, before the row stands.
 //!
 //! # Invariants
 //!
 //! 1. *The log decides.* A row becomes `DONE` only because of a commit that stands in the log, and whatever else
 //!    a row says, a commit under its id in the log makes it `DONE`.
-//! 2. *One attempt at a time holds a row.* A claim is inserted once; every later change of it by somebody who decides
+//! 2. *One attempt at a time holds a row*, and holds it before it appends. A row is inserted once; every later change of it by somebody who decides
 //!    is a compare-and-set on the attempt; a take-over adds one to the attempt. Leases only say when to try a
 //!    take-over: were all clocks wrong, work would be done twice and nothing would take effect twice.
 //! 3. *An attempt from 2 on asks the log first*, and a decision without events asks it again after the head is
@@ -43,8 +62,8 @@
 //!
 //! | stopped or failed | what a retry, the sweeper or the fold finds | end |
 //! |---|---|---|
-//! | before the claim | nothing | as new |
-//! | after the claim | `CLAIMED`; nothing in the log | the lease runs out (at once for the same process); the client's retry takes over and decides |
+//! | before the row is entered | nothing | as new |
+//! | after it is entered as a claim | `CLAIMED`; nothing in the log | the lease runs out (at once for the same process); the client's retry takes over and decides |
 //! | after an answer was stored | the answer | given again |
 //! | after the intent | `INTENT`; slot absent, which is undecided | the same commit is inserted, rolled forward |
 //! | after the intent, a rival won the slot | `INTENT`; slot held by another id | the values are let go, decided again |
@@ -53,6 +72,7 @@
 //! | after the finish, before the answer | `DONE` | answered from the log |
 //! | a finish is lost, late or repeated | `INTENT`, or `DONE` already | the fold or whoever stumbles over it finishes; a row leaves `INTENT` once |
 //! | a slow insert lands after the take-over | the second insert under the id is refused | the first one's reply, from the log |
+//! | the row was there before | admit, answer or intend finds it | nothing was written; the command is claimed, and answered from what is found |
 //! | the attempt was taken over while deciding | intend and answer find another attempt | the command is [not claimed](crate::AppendError::NotClaimed); nothing was written |
 //! | a value belongs to a stream with an open intent | the intent | finished first (after its lease), then looked at again; else a conflict, which is not stored |
 //! | ledger absent | no answer | claims and intents fail; commands that need neither go on |

@@ -363,6 +363,11 @@ impl<A: Aggregate> Ready<A> {
         }
     }
 
+    /// Whether it is a mere assumption, on which nothing was built yet.
+    pub(super) fn is_unread(&self) -> bool {
+        self.assumed && self.under_way == 0
+    }
+
     /// Weighs the changed state anew; the shard must be told.
     #[must_use]
     pub(super) fn weigh(&mut self, stream: &StreamName) -> Reweighed {

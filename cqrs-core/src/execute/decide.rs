@@ -16,11 +16,13 @@ use super::cache::{Found, InFlight, Loading, Ready};
 use super::load::corrupt;
 
 /// What is to be done next for a command; the lock is free again.
-pub(super) enum Step<'c, A: Aggregate, E, F, G> {
+pub(super) enum Step<'c, A: Aggregate, E, F, G, H> {
     /// Fold the stream, then come back.
     Load(Loading<'c, A>),
     /// Somebody else folds it; wait, then come back.
     Wait(OwnedNotified),
+    /// Events may follow once the log lets them; wait, then come back.
+    Admit(H),
     /// Nothing more can be done.
     Failed(DispatchError<E>),
     /// A commit was handed to the log.
@@ -40,6 +42,15 @@ pub(super) enum Step<'c, A: Aggregate, E, F, G> {
     },
 }
 
+/// What a step may take for granted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Going {
+    /// A stream that is not cached is empty.
+    pub(super) assume_empty: bool,
+    /// The log lets the command's events follow.
+    pub(super) admitted: bool,
+}
+
 /// A decision without events.
 pub(super) enum Verdict<E> {
     Refused(DispatchError<E>),
@@ -47,6 +58,7 @@ pub(super) enum Verdict<E> {
 }
 
 type Appending = Result<Appended, AppendError>;
+type Admitting = Result<(), AppendError>;
 type Confirming = Result<LogPosition, AppendError>;
 
 impl<A: Aggregate, L: EventLog> Inner<A, L> {
@@ -55,13 +67,14 @@ impl<A: Aggregate, L: EventLog> Inner<A, L> {
         stream: &'c StreamName,
         command: &C,
         envelope: &Envelope,
-        assume_empty: bool,
+        how: Going,
     ) -> Step<
         'c,
         A,
         C::Error,
         impl Future<Output = Appending> + Send + use<'c, A, L, C>,
         impl Future<Output = Confirming> + Send + use<'c, A, L, C>,
+        impl Future<Output = Admitting> + Send + use<'c, A, L, C>,
     >
     where
         A: Decide<C>,
@@ -75,7 +88,7 @@ impl<A: Aggregate, L: EventLog> Inner<A, L> {
             shard.remove(stream);
             found = Found::Absent;
         }
-        if assume_empty && matches!(found, Found::Absent) {
+        if how.assume_empty && matches!(found, Found::Absent) {
             shard.assume_empty(stream);
             found = shard.find(stream, limit);
         }
@@ -90,6 +103,16 @@ impl<A: Aggregate, L: EventLog> Inner<A, L> {
         let expected = ready.expected();
         let (version, verdict) = match self.decide(ready, command, envelope) {
             Ok(decision) if !decision.events.is_empty() => {
+                if !how.admitted {
+                    let reserving = !decision.reservations.is_empty();
+                    let command = envelope.command_id;
+                    if let Some(admission) = self.log.admit(stream, command, reserving) {
+                        if ready.is_unread() {
+                            shard.remove(stream);
+                        }
+                        return Step::Admit(admission);
+                    }
+                }
                 let version = ready.version.plus(decision.events.len());
                 let header = CommitHeader::from(envelope);
                 let bytes = decision.stored.iter().map(|e| e.payload.len()).sum();

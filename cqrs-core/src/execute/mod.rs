@@ -7,6 +7,8 @@
 //! decided on the *speculative* state (what the stream will be once
 //! everything called before has landed), its commit is handed to the log, and the state evolves. Then the lock is
 //! let go, and the answer waits until the log says that the commit is durable.
+//! Where the log has to be asked before a command's first append ([`admit`](crate::AppendToLog::admit)), that happens
+//! between two decisions: nothing of the first one is kept.
 //! The next command of the stream need not wait for that: a hot stream becomes a batch in the log's queue.
 //!
 //! # Invariants
@@ -32,6 +34,7 @@
 //! | caller gone while loading | – | nothing | the next one that waits loads |
 //! | decision refused | the refusal, once confirmed | the same state | go on |
 //! | confirm finds another head | `Conflict` | nothing | their confirm or append fails too, or they reload |
+//! | not admitted | the matching error; nothing was written | the same state | go on |
 //! | append: conflict, key reused, value taken, queue full | the matching error; nothing was written | nothing | their append conflicts; decided again |
 //! | append: outcome unknown | `Unavailable` | nothing | land if it landed, else conflict |
 //! | append: repeated | the first reply, from the log | nothing | their append conflicts; decided again |
@@ -61,7 +64,7 @@ use crate::stream::StreamName;
 use crate::version::Version;
 
 use cache::{Cache, InFlight};
-use decide::{Step, Verdict};
+use decide::{Going, Step, Verdict};
 use snapshots::{ErasedSnapshots, SnapshotQueue, Snapshots};
 
 pub use options::{ExecutorOptions, ExecutorStats};
@@ -178,15 +181,24 @@ impl<A: Aggregate, L: EventLog> Inner<A, L> {
             return Ok(reply);
         }
         // Only the first round may assume that the stream is empty: a conflict then says that it is not.
-        let mut assume_empty = A::BEGINS;
+        let mut how = Going {
+            assume_empty: A::BEGINS,
+            admitted: false,
+        };
         loop {
-            let assumed = match self.step(&stream, command, envelope, assume_empty) {
+            let assumed = match self.step(&stream, command, envelope, how) {
                 Step::Load(loading) => {
                     self.load_into(loading, &stream).await?;
                     continue;
                 }
                 Step::Wait(notified) => {
                     notified.await;
+                    continue;
+                }
+                Step::Admit(admission) => {
+                    let admitted = admission.await;
+                    admitted.map_err(|error| self.append_error(error))?;
+                    how.admitted = true;
                     continue;
                 }
                 Step::Failed(error) => return Err(error),
@@ -254,7 +266,7 @@ impl<A: Aggregate, L: EventLog> Inner<A, L> {
                 },
             };
             debug_assert!(assumed, "only a wrong assumption goes round again");
-            assume_empty = false;
+            how.assume_empty = false;
         }
     }
 

@@ -1,6 +1,9 @@
 //! Appending.
 
+use std::future::Ready;
+
 use crate::BoxError;
+use crate::envelope::CommandId;
 use crate::ledger::ReservedValue;
 use crate::log::Commit;
 use crate::position::LogPosition;
@@ -134,4 +137,28 @@ pub trait AppendToLog: Send + Sync {
         stream: &StreamName,
         expected: ExpectedVersion,
     ) -> impl Future<Output = Result<LogPosition, AppendError>> + Send;
+
+    /// What must be done before a commit of `command` is appended to `stream`; `None` where it may be at once.
+    ///
+    /// Asked for before each first append of a command, once its events are known; whether they reserve or release values
+    /// is `reserving`. Once the future has completed, decide again and append. Only where the ledger is another store
+    /// and the claim was [put off](crate::Ledger::claim_later); every other log does nothing here.
+    ///
+    /// # Errors
+    ///
+    /// - [`AppendError::NotClaimed`]: claim the command.
+    /// - [`AppendError::Overloaded`], [`AppendError::Store`]: nothing was appended; ask again later.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves the command claimed or not, and nothing appended.
+    fn admit(
+        &self,
+        stream: &StreamName,
+        command: CommandId,
+        reserving: bool,
+    ) -> Option<impl Future<Output = Result<(), AppendError>> + Send> {
+        let _ = (stream, command, reserving);
+        None::<Ready<Result<(), AppendError>>>
+    }
 }

@@ -59,7 +59,7 @@ impl Timer for InstantTimer {
 }
 
 /// Lets everything else run once.
-pub(super) async fn yield_now() {
+pub(crate) async fn yield_now() {
     let mut yielded = false;
     std::future::poll_fn(|cx| {
         if yielded {

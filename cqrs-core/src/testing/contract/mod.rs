@@ -22,7 +22,7 @@ pub mod two_stores;
 pub use intents::{claims, fold, values};
 pub use notebook::{Illegible, Note, Notebook, NotebookStore};
 
-pub use two_stores::{TwoStores, races, stops};
+pub use two_stores::{TwoStores, crowds, races, stops};
 
 use bytes::Bytes;
 use uuid::Uuid;
@@ -191,6 +191,11 @@ macro_rules! two_stores_contract {
             racing_for_names
             a_lost_ledger_is_made_whole_from_the_log
             a_command_pays_for_what_it_uses
+            an_answer_outlives_what_it_was_decided_on
+            a_wrapped_log_is_claimed_for_first
+        );
+        $crate::contract_tests!(crowds, $open, $ignore,
+            stopped_processes_race_for_names
         );
     };
 }

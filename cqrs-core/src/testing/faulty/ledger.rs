@@ -39,6 +39,15 @@ impl<T: Ledger> Ledger for Faulty<T> {
         self.ledger(self.inner.claim(command, request, time)).await
     }
 
+    fn claim_later(
+        &self,
+        command: CommandId,
+        request: RequestHash,
+        time: Timestamp,
+    ) -> Option<Claimed<T::Claim>> {
+        self.inner.claim_later(command, request, time)
+    }
+
     async fn settle(&self, claim: T::Claim, settlement: Settlement) -> Result<(), LedgerError> {
         self.ledger(self.inner.settle(claim, settlement)).await
     }

@@ -42,6 +42,21 @@ impl<T: AppendToLog> AppendToLog for Faulty<T> {
             fault => Either::Right(settle(fault, head, failed)),
         }
     }
+
+    fn admit(
+        &self,
+        stream: &StreamName,
+        command: CommandId,
+        reserving: bool,
+    ) -> Option<impl Future<Output = Result<(), AppendError>> + Send> {
+        let admitted = self.inner.admit(stream, command, reserving)?;
+        let name = stream.clone();
+        let failed = move |source| AppendError::Store {
+            stream: name.clone(),
+            source,
+        };
+        Some(settle(self.faults.next(), admitted, failed))
+    }
 }
 
 /// Nothing was called; the answer comes a turn later all the same.

@@ -19,6 +19,7 @@ use crate::log::{
 };
 use crate::position::{LogPosition, Partition, Position};
 use crate::stream::StreamName;
+use crate::testing::fixtures::yield_now;
 use crate::version::{ExpectedVersion, Version};
 
 /// Blows at one of the points before and after each write.
@@ -60,6 +61,8 @@ impl Fuse {
     async fn write<R>(&self, write: impl Future<Output = R>) -> R {
         self.point().await;
         let done = write.await;
+        // Others act before the caller knows, also where the store is in memory.
+        yield_now().await;
         self.point().await;
         done
     }

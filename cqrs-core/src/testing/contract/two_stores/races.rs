@@ -255,7 +255,7 @@ where
     names_are_unique(&after, &names, &plates).await;
 }
 
-/// Before its answer: the log's append; for a key one claim; for a reservation one intent.
+/// Before its answer: the log's append; and for a key, a reservation or both, one call of the ledger.
 pub async fn a_command_pays_for_what_it_uses<L, I>(stores: TwoStores<L, I>)
 where
     L: EventLog + Clone,
@@ -281,9 +281,9 @@ where
         (2, By::Nobody, None, 1),
         (3, By::Client, None, 2),
         (4, By::Nobody, Some("b"), 2),
-        (5, By::Client, Some("c"), 3),
-        // A refusal: its claim and its answer.
-        (6, By::Client, Some("c"), 2),
+        (5, By::Client, Some("c"), 2),
+        // A refusal: its answer alone.
+        (6, By::Client, Some("c"), 1),
     ] {
         // Whatever connections were opened meanwhile have been met by this one.
         let warm = asked(number + 100, By::Client, Some(&x), None);
@@ -294,6 +294,73 @@ where
         let made = fuse.writes(POINTS) - before;
         assert_eq!(made, writes, "{by:?} {name:?}");
         process.settle().await;
+    }
+}
+
+/// What was refused stays so, though it could be done by now; in every process, and for that request alone.
+pub async fn an_answer_outlives_what_it_was_decided_on<L, I>(stores: TwoStores<L, I>)
+where
+    L: EventLog + Clone,
+    I: IntentStore + Clone,
+{
+    let TwoStores { log, intents, .. } = &stores;
+    let processes = [1, 2].map(|n| Process::start(log, intents, n));
+    let (x, y) = (stream("x"), stream("y"));
+    let to = |number, plate, name| asked(number, By::Client, Some(plate), Some(name));
+    processes[0].ask(&to(1, &x, "a")).await.unwrap();
+    processes[1].ask(&to(2, &y, "b")).await.unwrap();
+    let refused = [to(3, &x, "a"), to(4, &x, "b")];
+    let mut answers = Vec::new();
+    for command in &refused {
+        answers.push(processes[0].ask(command).await);
+    }
+    assert!(answers.iter().all(Answer::is_err), "{answers:?}");
+    // Both would go now.
+    processes[0].ask(&to(5, &x, "c")).await.unwrap();
+    processes[1].ask(&to(6, &y, "d")).await.unwrap();
+    for process in &processes {
+        for (command, answer) in refused.iter().zip(&answers) {
+            assert_eq!(process.ask(command).await, *answer, "{command:?}");
+            took_effect_once(log, command, answer).await;
+            let mut other = command.clone();
+            other.envelope.identity = Identity::Keyed(RequestHash::new([8; 32]));
+            let reused = process.send(&other).await;
+            assert!(
+                matches!(reused, Err(DispatchError::KeyReused)),
+                "{reused:?}"
+            );
+        }
+        process.settle().await;
+    }
+    names_are_unique(&processes[0], &["a", "b", "c", "d"], &[x, y]).await;
+}
+
+/// One that does not pass on what has to be done before an append costs a call more, and harms nobody.
+pub async fn a_wrapped_log_is_claimed_for_first<L, I>(stores: TwoStores<L, I>)
+where
+    L: EventLog + Clone,
+    I: IntentStore + Clone,
+{
+    const POINTS: i64 = 1_000_000;
+    let fuse = Fuse::at(POINTS);
+    let intents = Stopping {
+        inner: stores.intents.clone(),
+        fuse: fuse.clone(),
+    };
+    let Process { coordinator, .. } = Process::start(&stores.log, &intents, 1);
+    let unaware = Stopping {
+        inner: coordinator.clone(),
+        fuse: Fuse::at(POINTS),
+    };
+    let executor = Executor::<Plate, _>::new(unaware, Codec::new(), ExecutorOptions::default());
+    let mediator = Mediator::new(executor).with(Idempotency::new(coordinator.clone()));
+    // A ledger that is new is opened by the first one.
+    for number in [1, 2] {
+        let before = fuse.writes(POINTS);
+        let command = asked(number, By::Client, Some(&stream("wrapped")), None);
+        let answer = mediator.send(command.change.clone(), &command.envelope);
+        assert_eq!(answer.await.unwrap().version, number);
+        assert!(fuse.writes(POINTS) > before, "it was not claimed");
     }
 }
 

@@ -55,8 +55,9 @@ where
         }
     }
     let least = match kind {
-        Kind::Refused | Kind::Polish(By::Nobody) => 4,
-        _ => 6,
+        Kind::Refused => 2,
+        Kind::Taken | Kind::Polish(By::Nobody) => 4,
+        _ => 8,
     };
     assert!(stops >= 6 * least, "stopped only {} times", stops);
 }
@@ -177,7 +178,7 @@ fn kind_number(kind: Kind) -> u32 {
     }
 }
 
-/// Claim, intend, append, finish, fold.
+/// Intend, append, finish, fold; and, asked again, claim and take over.
 pub async fn stopped_at_a_keyed_reservation<L, I>(stores: TwoStores<L, I>)
 where
     L: EventLog + Clone,
@@ -195,7 +196,7 @@ where
     stop_everywhere(&stores, Kind::Rename(By::Nobody)).await;
 }
 
-/// Claim, answer.
+/// Answer.
 pub async fn stopped_at_a_refusal<L, I>(stores: TwoStores<L, I>)
 where
     L: EventLog + Clone,
@@ -204,7 +205,7 @@ where
     stop_everywhere(&stores, Kind::Refused).await;
 }
 
-/// Claim, an intent that is refused, answer.
+/// An intent that is refused, answer.
 pub async fn stopped_at_a_taken_value<L, I>(stores: TwoStores<L, I>)
 where
     L: EventLog + Clone,
@@ -213,7 +214,7 @@ where
     stop_everywhere(&stores, Kind::Taken).await;
 }
 
-/// Claim, append, finish, fold.
+/// Admit, append, finish, fold.
 pub async fn stopped_at_a_keyed_command<L, I>(stores: TwoStores<L, I>)
 where
     L: EventLog + Clone,
