@@ -70,6 +70,7 @@ impl Aggregate for Account {
     }
 }
 
+#[derive(Clone)]
 enum What {
     Open(u64),
     Send { to: String, cents: u64 },
@@ -78,6 +79,7 @@ enum What {
 }
 
 /// One of the things that can be asked of an account.
+#[derive(Clone)]
 struct Ask(String, What);
 
 // A refusal is kept by the ledger, and so is stored.

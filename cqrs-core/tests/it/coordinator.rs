@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use cqrs_core::testing::contract::crowds::{Crowd, race};
 use cqrs_core::testing::contract::{TwoStores, races};
 use cqrs_core::testing::{Fault, Faults, Faulty, InstantTimer, ManualClock, envelope};
 use cqrs_core::{
@@ -42,6 +43,14 @@ async fn a_ledger_restored_under_a_running_process_is_made_whole() {
     let keep = |intents: &MemoryIntents<_>| *backup.borrow_mut() = intents.backup();
     let restore = |intents: &MemoryIntents<_>| intents.restore(backup.take());
     races::a_ledger_is_lost_under_a_running_process(stores(), keep, restore).await;
+}
+
+/// Of any size: `CQRS_RACE=10000x1000` are 10,000 registrations of 1,000 names; small without.
+#[tokio::test]
+async fn a_race_of_any_size() {
+    let size = std::env::var("CQRS_RACE").unwrap_or_else(|_| "2000x200".to_owned());
+    let crowd = Crowd::parse(&size).expect("CQRS_RACE is REGISTRATIONSxNAMES");
+    race(stores(), crowd).await;
 }
 
 /// The paused time of the runtime, as timer and as clock.

@@ -41,6 +41,14 @@ impl Crowd {
             seed,
         }
     }
+
+    /// As large as an argument says: `10000x1000` for 10,000 registrations of 1,000 names. `None` where it says anything else.
+    #[must_use]
+    pub fn parse(size: &str) -> Option<Self> {
+        let (registrations, names) = size.split_once('x')?;
+        let names = names.parse().ok().filter(|names| *names > 0)?;
+        Some(Self::of(registrations.parse().ok()?, names, 7))
+    }
 }
 
 /// As [`race`], in a size that tests bear.
@@ -118,12 +126,20 @@ impl Crowd {
     }
 
     fn registration(&self, number: u64) -> Asked {
-        let by = match number % 5 {
-            0 => By::Nobody,
-            _ => By::Client,
-        };
         let name = self.name(number);
-        asked(number, by, Some(&stream(format!("p{number}"))), Some(&name))
+        asked(
+            number,
+            by(number),
+            Some(&stream(format!("p{number}"))),
+            Some(&name),
+        )
+    }
+}
+
+fn by(number: u64) -> By {
+    match number % 5 {
+        0 => By::Nobody,
+        _ => By::Client,
     }
 }
 
@@ -165,8 +181,8 @@ impl Contest {
                     // A client that leaves its command to the sweeper does not come back to it.
                     let next = {
                         let mut queue = queue.lock().unwrap();
-                        let fresh = |number: &u64| number % 5 == 0;
-                        queue.next_if(fresh).or_else(|| queue.peek().copied())
+                        let nobodys = |number: &u64| by(*number) == By::Nobody;
+                        queue.next_if(nobodys).or_else(|| queue.peek().copied())
                     };
                     let Some(number) = next else {
                         return;
