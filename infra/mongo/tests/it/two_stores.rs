@@ -42,5 +42,8 @@ mod beside_postgres {
         coordinator().await,
         ignore = "needs MONGODB_URI and POSTGRES_URL"
     );
-    cqrs_core::two_stores_contract!(stores().await, ignore = "needs MONGODB_URI and POSTGRES_URL");
+    cqrs_core::two_stores_contract!(
+        stores().await,
+        ignore = "needs MONGODB_URI and POSTGRES_URL"
+    );
 }
