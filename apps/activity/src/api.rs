@@ -97,10 +97,15 @@ fn unrouted(resolved: Resolved<'_, Route>) -> Result<Response, Problem> {
             response.headers_mut().insert(ALLOW, allow);
             Ok(response)
         }
-        Resolved::MethodNotAllowed(allow) => Err(Problem::method_not_allowed(
-            allow.to_str().unwrap_or_default(),
-        )),
-        Resolved::MalformedParam { name, .. } => Err(Problem::malformed_id(name)),
-        _ => Err(Problem::unknown_route()),
+        Resolved::MethodNotAllowed(allow) => {
+            let allow = allow.to_str().unwrap_or_default();
+            Err(Problem::method_not_allowed(allow).detail(format!("allowed here: {allow}")))
+        }
+        Resolved::MalformedParam { name, .. } => {
+            Err(Problem::malformed_id(name).detail("must be UTF-8, percent-encoded"))
+        }
+        _ => {
+            Err(Problem::unknown_route().detail("paths are case-sensitive and end without a slash"))
+        }
     }
 }

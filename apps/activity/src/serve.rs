@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use cqrs_core::{BusSource, ProjectionRunner, RunnerOptions};
@@ -16,6 +17,9 @@ use crate::api::Api;
 use crate::config::Config;
 use crate::model::Activity;
 use crate::query::Queries;
+
+/// How long the brokers may take to let the consumer go.
+const GOODBYE: Duration = Duration::from_secs(10);
 
 /// Works and serves until a signal, then drains.
 pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
@@ -59,7 +63,11 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         let (stopping, group) = (background.stopping(), consumer.clone());
         background.spawn("activity", async move {
             let ended = runner.run_assigned(&group, stopping).await;
-            group.close().await;
+            // With the brokers away it goes on by itself, and ends with the process.
+            let closed = tokio::time::timeout(GOODBYE, group.close()).await;
+            if closed.is_err() {
+                tracing::warn!("the group was not left in time");
+            }
             ended
         });
         let stopping = background.stopping();

@@ -25,6 +25,8 @@ use crate::log::LateLog;
 
 /// How often it is looked which versions there are.
 const LOOK: Duration = Duration::from_millis(500);
+/// How long the brokers may take to let a consumer go.
+const GOODBYE: Duration = Duration::from_secs(10);
 /// Every so many looks, how the engines and the versions do.
 const SURVEY: u32 = 4;
 
@@ -157,7 +159,11 @@ impl Feeding {
                 let error = &error as &dyn Error;
                 tracing::error!(version = number, error, "a version is not fed any more");
             }
-            consumer.close().await;
+            // With the brokers away it goes on by itself, and ends with the process.
+            let closed = tokio::time::timeout(GOODBYE, consumer.close()).await;
+            if closed.is_err() {
+                tracing::warn!(version = number, "the group was not left in time");
+            }
         });
         tracing::info!(version = number, %schema, "feeding");
         Ok(Running { stop, task })

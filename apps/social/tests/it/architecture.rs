@@ -31,6 +31,7 @@ const MAY: &[(&str, &[&str])] = &[
         "social-service",
         &["cqrs-core", "social-read-model", "social-api", "http-kit"],
     ),
+    ("social-test-kit", &[]),
     (
         "projector",
         &[
