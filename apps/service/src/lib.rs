@@ -10,6 +10,7 @@ mod names;
 mod process;
 mod server;
 mod settings;
+pub mod transfer;
 
 pub use background::{Background, Stopping};
 pub use connect::{Failure, connect, look_at, watch};

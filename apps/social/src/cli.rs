@@ -10,6 +10,7 @@ usage:
   social [flags]                serve HTTP until SIGTERM or SIGINT
   social rebuild [flags]        empty the read model and make it again from the log
   social backup FILE [flags]    copy the store to FILE, also while it is served
+  social export [flags]         write the log to stdout, one JSON line a commit, also while it is served; for `replay import`
   social --help | --version
 
 flags, and the environment variables of the same meaning:
@@ -29,6 +30,7 @@ pub(crate) enum Task {
     Serve,
     Rebuild,
     Backup { to: PathBuf },
+    Export,
     Help,
     Version,
     Misused(&'static str),
@@ -41,6 +43,7 @@ pub(crate) fn task(arguments: impl Iterator<Item = String>) -> (Task, Vec<String
         Some("--help" | "-h" | "help") => Task::Help,
         Some("--version" | "-V") => Task::Version,
         Some("rebuild") => Task::Rebuild,
+        Some("export") => Task::Export,
         Some("backup") => {
             arguments.next();
             match arguments.peek() {
@@ -63,6 +66,8 @@ mod tests {
         assert_eq!(read(""), (Task::Serve, vec![]));
         assert_eq!(read("--data x").0, Task::Serve);
         assert_eq!(read("rebuild --data x").1, ["--data", "x"]);
+        let exported = (Task::Export, vec!["--data=x".to_owned()]);
+        assert_eq!(read("export --data=x"), exported);
         let to = PathBuf::from("b.db");
         let expected = vec!["--data=x".to_owned()];
         assert_eq!(

@@ -2,6 +2,7 @@
 
 mod cli;
 mod config;
+mod export;
 mod metrics;
 mod offline;
 mod serve;
@@ -31,6 +32,10 @@ fn main() -> ExitCode {
         },
         Task::Backup { to } => match config::data_only(settings) {
             Ok(data) => offline::backup(&data, &to),
+            Err(error) => return social_service::misconfigured(&error),
+        },
+        Task::Export => match config::data_only(settings) {
+            Ok(data) => export::export(&data),
             Err(error) => return social_service::misconfigured(&error),
         },
         Task::Help => {

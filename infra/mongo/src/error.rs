@@ -51,6 +51,18 @@ pub enum OpenError {
         /// The hash's name here.
         known: &'static str,
     },
+    /// The store is being filled with another one's commits, and is not whole yet.
+    #[error("database `{database}` is being imported to")]
+    Importing {
+        /// The database.
+        database: String,
+    },
+    /// An import needs an empty database, or one that it began to fill.
+    #[error("database `{database}` holds a store already")]
+    Taken {
+        /// The database.
+        database: String,
+    },
     /// The store document cannot be read.
     #[error("the store document is damaged: {reason}")]
     Damaged {

@@ -18,6 +18,7 @@ mod driver;
 mod engine;
 mod error;
 mod heads;
+mod import;
 mod log;
 mod marks;
 mod open;
@@ -31,5 +32,6 @@ mod tail;
 mod watch;
 
 pub use error::{OpenError, StoreFailure};
+pub use import::MongoImport;
 pub use options::MongoOptions;
 pub use store::MongoStore;

@@ -21,7 +21,9 @@ use crate::record;
 /// Raised when the documents change in a way that older code cannot read.
 const LAYOUT_VERSION: u64 = 1;
 
-const STORE: &str = "store";
+pub(crate) const STORE: &str = "store";
+/// True in the store document while it is being filled by an import.
+pub(crate) const IMPORTING: &str = "importing";
 /// The unique indexes of every log collection, besides `_id`.
 const INDEXES: [(&str, &[&str]); 2] = [("slot", &["s", "v"]), ("command", &["c"])];
 
@@ -35,15 +37,24 @@ pub(crate) struct Opened {
     pub(crate) strict: ReadConcern,
 }
 
+/// What a database is opened for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Purpose {
+    /// To be used.
+    Use,
+    /// To be filled, as the store of this id and namespace.
+    Import { store_id: Uuid, namespace: Uuid },
+}
+
 pub(crate) fn log_name(partition: u16) -> String {
     format!("log_{partition}")
 }
 
-pub(crate) async fn open(options: &MongoOptions) -> Result<Opened, OpenError> {
+pub(crate) async fn open(options: &MongoOptions, purpose: Purpose) -> Result<Opened, OpenError> {
     options.check()?;
     let client = connect(options).await?;
     let database = client.database_with_options(&options.database, concerns(options));
-    let (store_id, namespace) = identity(&database, options).await?;
+    let (store_id, namespace) = identity(&database, options, purpose).await?;
     for partition in 0..options.partitions {
         index(&database, partition, options).await?;
     }
@@ -94,7 +105,11 @@ fn failed(options: &MongoOptions) -> impl Fn(Failed) -> OpenError {
 }
 
 /// Reads the store document; makes one in an empty database. Of several who do so at once, one wins.
-async fn identity(database: &Database, options: &MongoOptions) -> Result<(Uuid, Uuid), OpenError> {
+async fn identity(
+    database: &Database,
+    options: &MongoOptions,
+    purpose: Purpose,
+) -> Result<(Uuid, Uuid), OpenError> {
     let store: Collection<RawDocumentBuf> = database.collection(STORE);
     let find = || {
         let store = store.clone();
@@ -102,10 +117,10 @@ async fn identity(database: &Database, options: &MongoOptions) -> Result<(Uuid, 
     };
     let found = call(options.call_timeout, find()).await;
     if let Some(found) = found.map_err(failed(options))? {
-        return check(&found, options);
+        return check(&found, options, purpose);
     }
     refuse_foreign(database, options).await?;
-    let new = new_store(options)?;
+    let new = new_store(options, purpose)?;
     let insert = store.clone();
     let inserted = async move { insert.insert_one(new).await };
     match call(options.call_timeout, inserted).await {
@@ -114,7 +129,7 @@ async fn identity(database: &Database, options: &MongoOptions) -> Result<(Uuid, 
     }
     let found = call(options.call_timeout, find()).await;
     match found.map_err(failed(options))? {
-        Some(found) => check(&found, options),
+        Some(found) => check(&found, options, purpose),
         None => Err(OpenError::Damaged {
             reason: "it was written, but is not there".to_owned(),
         }),
@@ -141,33 +156,57 @@ async fn refuse_foreign(database: &Database, options: &MongoOptions) -> Result<(
     Ok(())
 }
 
-fn new_store(options: &MongoOptions) -> Result<RawDocumentBuf, OpenError> {
+fn new_store(options: &MongoOptions, purpose: Purpose) -> Result<RawDocumentBuf, OpenError> {
     let unmade = |source: cqrs_core::BoxError| OpenError::Store {
         database: options.database.clone(),
         source,
     };
-    let store = doc! {
-        "_id": STORE,
-        "layout": record::int(LAYOUT_VERSION),
-        "store_id": random_uuid().map_err(unmade)?,
-        "namespace": random_uuid().map_err(unmade)?,
-        "partitions": i64::from(options.partitions),
-        "partition_hash": PARTITION_HASH,
+    let store = match purpose {
+        Purpose::Use => {
+            let random = || random_uuid().map_err(|error| unmade(error.into()));
+            describe(options, random()?, random()?)
+        }
+        Purpose::Import {
+            store_id,
+            namespace,
+        } => {
+            let mut store = describe(options, store_id, namespace);
+            store.insert(IMPORTING, true);
+            store
+        }
     };
     RawDocumentBuf::try_from(store).map_err(|error| unmade(error.into()))
 }
 
-fn random_uuid() -> Result<Bson, cqrs_core::BoxError> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes)?;
-    let uuid = uuid::Builder::from_random_bytes(bytes).into_uuid();
-    Ok(Bson::Binary(Binary {
-        subtype: BinarySubtype::Uuid,
-        bytes: uuid.as_bytes().to_vec(),
-    }))
+/// The store document.
+pub(crate) fn describe(options: &MongoOptions, store_id: Uuid, namespace: Uuid) -> Document {
+    let uuid = |uuid: Uuid| {
+        Bson::Binary(Binary {
+            subtype: BinarySubtype::Uuid,
+            bytes: uuid.as_bytes().to_vec(),
+        })
+    };
+    doc! {
+        "_id": STORE,
+        "layout": record::int(LAYOUT_VERSION),
+        "store_id": uuid(store_id),
+        "namespace": uuid(namespace),
+        "partitions": i64::from(options.partitions),
+        "partition_hash": PARTITION_HASH,
+    }
 }
 
-fn check(store: &RawDocument, options: &MongoOptions) -> Result<(Uuid, Uuid), OpenError> {
+fn random_uuid() -> Result<Uuid, getrandom::Error> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes)?;
+    Ok(uuid::Builder::from_random_bytes(bytes).into_uuid())
+}
+
+fn check(
+    store: &RawDocument,
+    options: &MongoOptions,
+    purpose: Purpose,
+) -> Result<(Uuid, Uuid), OpenError> {
     let damaged = |reason: &str| OpenError::Damaged {
         reason: reason.to_owned(),
     };
@@ -194,7 +233,22 @@ fn check(store: &RawDocument, options: &MongoOptions) -> Result<(Uuid, Uuid), Op
         });
     }
     let id = |key| record::uuid(store, key).map_err(damaged);
-    Ok((id("store_id")?, id("namespace")?))
+    let found = (id("store_id")?, id("namespace")?);
+    let importing = store.get_bool(IMPORTING).is_ok_and(|importing| importing);
+    let database = || options.database.clone();
+    match purpose {
+        Purpose::Use if importing => Err(OpenError::Importing {
+            database: database(),
+        }),
+        Purpose::Use => Ok(found),
+        Purpose::Import {
+            store_id,
+            namespace,
+        } if importing && found == (store_id, namespace) => Ok(found),
+        Purpose::Import { .. } => Err(OpenError::Taken {
+            database: database(),
+        }),
+    }
 }
 
 /// Makes the unique indexes of a log collection, then looks whether they are there.

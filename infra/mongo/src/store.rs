@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::committer::{Committer, Limits};
 use crate::driver::Driver;
 use crate::error::OpenError;
-use crate::open;
+use crate::open::{self, Purpose};
 use crate::options::MongoOptions;
 use crate::queue::{Bounds, Queue};
 use crate::tail::Tail;
@@ -66,7 +66,14 @@ impl MongoStore {
     ///
     /// Dropping the future may leave a new, empty store; opening it again goes on from there.
     pub async fn open(options: MongoOptions) -> Result<Self, OpenError> {
-        let opened = open::open(&options).await?;
+        Self::open_for(options, Purpose::Use).await
+    }
+
+    pub(crate) async fn open_for(
+        options: MongoOptions,
+        purpose: Purpose,
+    ) -> Result<Self, OpenError> {
+        let opened = open::open(&options, purpose).await?;
         let mut writer = [0; 8];
         getrandom::fill(&mut writer).map_err(|error| OpenError::Store {
             database: options.database.clone(),

@@ -2,14 +2,16 @@
 
 use std::fmt;
 
-use cqrs_core::Partition;
+use cqrs_core::{LogPosition, Partition, Position};
 use deadpool_postgres::Pool;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row};
 
 use crate::error::ModelError;
 use crate::model::PgReadModel;
 use crate::name::SchemaName;
+use crate::projection::nat;
 use crate::transaction::Transaction;
 
 const CONTROL: &str = include_str!("schema/control.sql");
@@ -182,7 +184,26 @@ impl PgModels {
         known(model, live)
     }
 
-    /// All versions of `projection`, the oldest first.
+    /// Where `version` stands, by partition; nothing where it is retired.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::Store`].
+    pub async fn places(&self, version: &ModelVersion) -> Result<Vec<LogPosition>, ModelError> {
+        let client = self.pool.get().await?;
+        let sql = "SELECT partition, position FROM {schema}.checkpoint WHERE version = $1
+            ORDER BY partition";
+        let sql = self.control.fill(sql);
+        let rows = client.query(&sql, &[&int(version.version)]).await?;
+        let place = |row: &Row| {
+            let partition = u16::try_from(row.try_get::<_, i32>(0)?).unwrap_or(u16::MAX);
+            let position = Position::new(nat(row.try_get(1)?));
+            Ok(LogPosition::new(Partition::new(partition), position))
+        };
+        rows.iter().map(place).collect()
+    }
+
+    /// All versions of `projection`, the oldest first; none where nothing is made yet.
     ///
     /// # Errors
     ///
@@ -191,7 +212,10 @@ impl PgModels {
         let client = self.pool.get().await?;
         let sql = "SELECT version, layout, state FROM {schema}.model WHERE projection = $1
             ORDER BY version";
-        let statement = client.prepare_cached(&self.control.fill(sql)).await?;
+        let statement = match client.prepare_cached(&self.control.fill(sql)).await {
+            Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => return Ok(Vec::new()),
+            prepared => prepared?,
+        };
         let rows = client.query(&statement, &[&projection]).await?;
         rows.iter().map(|row| self.version(row)).collect()
     }

@@ -248,7 +248,7 @@ fn check_boundary(
     }
 }
 
-fn read_partition(
+pub(crate) fn read_partition(
     connection: &Connection,
     partition: Partition,
     after: Position,

@@ -264,7 +264,7 @@ fn keep_plans(connection: &Connection) -> rusqlite::Result<()> {
         .map(drop)
 }
 
-fn identity(
+pub(crate) fn identity(
     connection: &Connection,
     path: &Path,
     options: &SqliteOptions,

@@ -69,6 +69,19 @@ const MAY: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "replay",
+        &[
+            "cqrs-core",
+            "social-read-model",
+            "social-api",
+            "social-service",
+            "cqrs-mongo",
+            "cqrs-kafka",
+            "cqrs-postgres",
+            "http-kit",
+        ],
+    ),
+    (
         "social",
         &[
             "cqrs-core",

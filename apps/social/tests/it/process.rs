@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use cqrs_core::Position;
 use serde_json::json;
+use social_service::transfer::{Header, parse_commit};
 use tempfile::TempDir;
 
 use crate::server::{Server, run};
@@ -98,6 +100,39 @@ fn a_backup_is_taken_while_it_runs_and_serves_as_a_store() {
     let restored = Server::start_in(copy, &[]);
     let post = read(&mut restored.client(), &format!("/v1/posts/{id}"), "0-1");
     assert_eq!(post["message"], "hi");
+}
+
+#[test]
+fn an_export_is_taken_while_it_runs_and_has_a_line_for_each_commit() {
+    let server = Server::start();
+    let id = post(&mut server.client(), "ada", "hi");
+    let like = write("bob", "PUT", &format!("/v1/posts/{id}/like"), &json!({}));
+    server.send(&like).expect(200);
+    let output = run(server.data().path(), &["export"], &[]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let export = String::from_utf8(output.stdout).expect("UTF-8");
+    let mut lines = export.lines();
+    let header = Header::parse(lines.next().expect("a header")).expect("it can be read");
+    assert_eq!(header.commits, [Position::new(2)]);
+    let commits: Vec<_> = lines
+        .map(|line| parse_commit(line).expect("a commit"))
+        .collect();
+    let stream = format!("post-{id}");
+    assert!(
+        commits
+            .iter()
+            .all(|commit| commit.stream.as_str() == stream)
+    );
+    let actors: Vec<_> = commits.iter().map(|c| c.header.actor.as_str()).collect();
+    assert_eq!(actors, ["ada", "bob"]);
+}
+
+#[test]
+fn there_is_no_export_of_nothing() {
+    let data = TempDir::new().expect("a directory");
+    let output = run(data.path(), &["export"], &[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(output.stdout.is_empty());
 }
 
 #[test]

@@ -116,13 +116,8 @@ impl From<tokio_postgres::Error> for ReplayError {
     }
 }
 
-impl<L, M, T> PgReplay<L, M, T>
-where
-    L: ReadLog + TailLog,
-    M: PgReadModel,
-    T: Timer + Clone,
-{
-    /// Replays `log` into versions of `model`.
+impl<L, M: PgReadModel, T> PgReplay<L, M, T> {
+    /// Replays `log` into versions of `model`. What ends versions needs no log: `()` will do.
     #[must_use]
     pub fn new(models: PgModels, model: Arc<M>, log: L, timer: T) -> Self {
         Self {
@@ -150,20 +145,27 @@ where
         ReplayLock::take(&self.models).await
     }
 
-    async fn heads(&self) -> Result<Vec<Position>, ReadError> {
-        let mut heads = Vec::new();
-        for partition in Partition::all(self.log.partitions()) {
-            heads.push(self.log.head(partition).await?);
-        }
-        Ok(heads)
-    }
-
     fn projection(&self, version: &ModelVersion) -> PgProjection<M> {
         PgProjection::new(
             self.models.clone(),
             version.clone(),
             Arc::clone(&self.model),
         )
+    }
+}
+
+impl<L, M, T> PgReplay<L, M, T>
+where
+    L: ReadLog + TailLog,
+    M: PgReadModel,
+    T: Timer + Clone,
+{
+    async fn heads(&self) -> Result<Vec<Position>, ReadError> {
+        let mut heads = Vec::new();
+        for partition in Partition::all(self.log.partitions()) {
+            heads.push(self.log.head(partition).await?);
+        }
+        Ok(heads)
     }
 
     /// Applies the log up to `until`, by `projection`. Whether it got there; else `shutdown` came first.

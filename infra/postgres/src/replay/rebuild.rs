@@ -141,19 +141,6 @@ where
         Ok(())
     }
 
-    pub(super) fn unfit(&self, version: &ModelVersion, found: ModelState) -> ReplayError {
-        if found == ModelState::Retired {
-            return ReplayError::Cancelled {
-                version: version.version,
-            };
-        }
-        ReplayError::Model(ModelError::State {
-            projection: self.model.name().to_owned(),
-            version: version.version,
-            state: found.as_str(),
-        })
-    }
-
     /// Completes with `shutdown`, or once `version` is retired.
     async fn stop<S>(&self, version: &ModelVersion, shutdown: Shared<S>)
     where

@@ -1,7 +1,5 @@
 //! Ending versions.
 
-use cqrs_core::{ReadLog, TailLog, Timer};
-
 use crate::error::ModelError;
 use crate::model::PgReadModel;
 use crate::models::{ModelState, ModelVersion, int};
@@ -16,12 +14,7 @@ const RETIRE: &str = "
     UPDATE {schema}.model SET state = 'retired' WHERE version = {version};
 ";
 
-impl<L, M, T> PgReplay<L, M, T>
-where
-    L: ReadLog + TailLog,
-    M: PgReadModel,
-    T: Timer + Clone,
-{
+impl<L, M: PgReadModel, T> PgReplay<L, M, T> {
     /// Ends every version that was begun and never promoted; the live one is left alone. Which those were.
     ///
     /// Needs no lock: a rebuild that is running ends with [`ReplayError::Cancelled`].
@@ -78,6 +71,21 @@ where
         Ok(())
     }
 
+    /// The version that was live before the present one, if it is still fed: what going back leads to.
+    ///
+    /// # Errors
+    ///
+    /// [`ReplayError::Model`].
+    pub async fn previous(&self) -> Result<Option<ModelVersion>, ReplayError> {
+        let client = self.models.pool().get().await.map_err(ModelError::from)?;
+        let sql = "SELECT version, layout, state FROM {schema}.model
+            WHERE projection = $1 AND state = 'ready' AND promoted_at IS NOT NULL
+            ORDER BY promoted_at DESC, version DESC LIMIT 1";
+        let sql = self.models.control().fill(sql);
+        let row = client.query_opt(&sql, &[&self.model.name()]).await?;
+        Ok(row.map(|row| self.models.version(&row)).transpose()?)
+    }
+
     /// The version of that number, of this projection.
     pub(super) async fn find(&self, version: u32) -> Result<ModelVersion, ReplayError> {
         let versions = self.models.versions(self.model.name()).await?;
@@ -88,6 +96,19 @@ where
                 version,
                 state: "unknown",
             })
+        })
+    }
+
+    pub(super) fn unfit(&self, version: &ModelVersion, found: ModelState) -> ReplayError {
+        if found == ModelState::Retired {
+            return ReplayError::Cancelled {
+                version: version.version,
+            };
+        }
+        ReplayError::Model(ModelError::State {
+            projection: self.model.name().to_owned(),
+            version: version.version,
+            state: found.as_str(),
         })
     }
 }
