@@ -93,7 +93,6 @@ const MAY: &[(&str, &[&str])] = &[
             "http-kit",
         ],
     ),
-    ("social-test-kit", &[]),
     (
         "command-api",
         &[
