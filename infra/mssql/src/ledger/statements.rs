@@ -54,14 +54,18 @@ impl Statements {
 }
 
 fn batch(text: &str, schema: &SchemaName) -> Arc<str> {
-    let mut sql = text.to_owned();
+    let mut sql = bare(text);
     for (name, part) in PARTS {
-        sql = sql.replace(name, part.trim_end());
+        sql = sql.replace(name, &bare(part));
     }
-    // It is sent with every call: without what is for readers.
-    let lines = sql.lines().map(str::trim);
+    schema.fill(&sql).into()
+}
+
+/// Without what is for readers: it is sent with every call.
+fn bare(text: &str) -> String {
+    let lines = text.lines().map(str::trim);
     let lines = lines.filter(|line| !line.is_empty() && !line.starts_with("--"));
-    schema.fill(&lines.collect::<Vec<_>>().join("\n")).into()
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
