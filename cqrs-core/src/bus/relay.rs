@@ -11,7 +11,9 @@
 //!   and no hole.
 //! - Ownership is the latest mark's `owner`. Who loses the insert of the next one has lost the partition: it publishes
 //!   nothing more there before it owns it again. Clocks decide only when a take-over is *tried*: a wrong one costs repeats,
-//!   never loss.
+//!   never loss. A lease is over when the clock says so, or when no new mark was seen for as long as a lease: who was
+//!   ahead of the time when it died keeps nothing.
+//! - An owner shows life also while a slice is on its way, however long that takes.
 //! - A slice ends at a commit's last event.
 //!
 //! | what happens | what is done |
@@ -19,6 +21,7 @@
 //! | the bus is away, or its answer is lost | wait, publish the whole slice again: repeats in order |
 //! | crash between publishing and the mark | whoever takes over publishes the slice again |
 //! | crash of the owner | its lease runs out, another takes the partition over |
+//! | a slice takes longer than a lease | the mark is renewed where it stands, every third of it |
 //! | the marks are away, or an insert's outcome is unknown | wait, look at the latest: ours, go on from there; another's, stand by |
 //! | the insert of the next mark is lost | another has taken the partition: stand by until its lease runs out |
 //! | two owners at once (a wrong clock, a long pause) | repeats; the slower loses its next mark |
@@ -27,9 +30,11 @@
 //! | the topic ends below the mark's offset, at a take-over or after a slice | it was made anew or has lost its tail: publish again from position 1 |
 //! | the log is corrupt | that partition ends with [`RunnerError::Log`], its lease runs out |
 
+use std::pin::pin;
 use std::sync::{Mutex as StdMutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::{Either, select};
 use tokio::sync::Mutex;
 
 use crate::bus::{PublishEvents, RelayMark, RelayMarks};
@@ -38,6 +43,9 @@ use crate::log::{CommitSource, RecordedCommit};
 use crate::position::{Partition, Position};
 use crate::projection::Progress;
 use crate::time::{Clock, Timer, Timestamp};
+
+/// The shortest pause between signs of life, whatever the lease is.
+const SHORTEST: Duration = Duration::from_millis(10);
 
 /// How a relay works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,8 +92,18 @@ pub struct Relay<S, M, B, T> {
 struct Lane {
     /// The latest mark, where it is known to be ours.
     mark: Mutex<Option<RelayMark>>,
-    /// Whose it was when last looked at, and until when.
-    seen: StdMutex<Option<(String, Timestamp)>>,
+    /// What was last seen of its marks.
+    seen: StdMutex<Option<Seen>>,
+}
+
+/// A mark, as one sees it who may want to take over.
+#[derive(Debug, Clone)]
+struct Seen {
+    owner: String,
+    seq: u64,
+    lease_until: Timestamp,
+    /// When it was seen first, by our own clock.
+    since: Timestamp,
 }
 
 impl<S, M, B, T> Relay<S, M, B, T>
@@ -126,7 +144,10 @@ where
     #[must_use]
     pub fn owns(&self, partition: Partition) -> bool {
         let lane = self.lane(partition);
-        lane.is_some_and(|lane| lane.owner().is_some_and(|(owner, _)| owner == self.owner))
+        lane.is_some_and(|lane| {
+            lane.last_seen()
+                .is_some_and(|seen| seen.owner == self.owner)
+        })
     }
 
     follow::run_methods!();
@@ -145,26 +166,38 @@ where
         self.options.lease / 3
     }
 
+    /// How long the owner of `mark`, first seen at `since`, is still to be believed alive; none where it is not.
+    fn left(&self, mark: &RelayMark, since: Timestamp) -> Option<Duration> {
+        let now = self.time.now().as_millis();
+        let by_its_clock = mark.lease_until.as_millis().saturating_sub(now);
+        let seen_for = now.saturating_sub(since.as_millis());
+        let lease = i64::try_from(self.options.lease.as_millis()).unwrap_or(i64::MAX);
+        let left = by_its_clock.min(lease.saturating_sub(seen_for));
+        let left = u64::try_from(left).ok().filter(|left| *left > 0);
+        left.map(Duration::from_millis)
+    }
+
     /// The mark to publish on from, where the partition is or becomes ours.
     async fn own(&self, lane: &Lane, partition: Partition) -> Result<Owned, Trouble> {
         let latest = self.marks.latest(&self.name, partition).await;
         let latest = latest.map_err(|error| Trouble::Away(error.into()))?;
-        lane.see(latest.as_ref());
+        let since = lane.see(latest.as_ref(), self.time.now());
         let mark = match latest {
             Some(mark) if mark.owner == self.owner => mark,
             Some(mark) => {
                 let now = self.time.now();
-                if mark.lease_until > now && !self.may_share(&mark.owner, now) {
+                if let Some(left) = self.left(&mark, since)
+                    && !self.may_share(&mark.owner, now)
+                {
                     self.progress.stand(partition, mark.position, 0);
-                    let left = mark.lease_until.as_millis() - now.as_millis();
-                    let left = Duration::from_millis(u64::try_from(left).unwrap_or(0));
                     return Ok(Owned::Not(Step::Standby(left.min(self.third()))));
                 }
                 // Counted as ours at once, so that the other lanes do not take more than a fair share.
-                lane.see(Some(&RelayMark {
+                let ours = RelayMark {
                     owner: self.owner.clone(),
                     ..mark.clone()
-                }));
+                };
+                lane.see(Some(&ours), now);
                 let (position, offset) = (mark.position, mark.offset);
                 match self
                     .put(lane, partition, mark.seq, position, offset)
@@ -194,12 +227,11 @@ where
 
     /// Whether to take a partition from `owner`, who is alive: it has at least two more than we have.
     fn may_share(&self, owner: &str, now: Timestamp) -> bool {
-        let owners = self.lanes.iter().filter_map(Lane::owner);
         let (mut theirs, mut ours) = (0, 0);
-        for (seen, lease_until) in owners {
-            if seen == self.owner {
+        for seen in self.lanes.iter().filter_map(Lane::last_seen) {
+            if seen.owner == self.owner {
                 ours += 1;
-            } else if seen == owner && lease_until > now {
+            } else if seen.owner == owner && seen.lease_until > now {
                 theirs += 1;
             }
         }
@@ -228,7 +260,7 @@ where
             self.progress.retried();
             return Ok(None);
         }
-        lane.see(Some(&mark));
+        lane.see(Some(&mark), self.time.now());
         Ok(Some(mark))
     }
 
@@ -262,10 +294,26 @@ where
         to: Position,
     ) -> Result<Option<RelayMark>, Trouble> {
         let events: usize = slice.iter().map(|commit| commit.events.len()).sum();
-        let end = self.bus.publish(partition, slice).await;
+        let mut mark = mark.clone();
+        let mut publishing = pin!(self.bus.publish(partition, slice));
+        let end = loop {
+            let tired = pin!(self.time.sleep(self.third().max(SHORTEST)));
+            match select(publishing.as_mut(), tired).await {
+                Either::Left((end, _)) => break end,
+                // Else another would take over meanwhile, publish the same, and lose it again in its turn.
+                Either::Right(_) => {
+                    let (position, offset) = (mark.position, mark.offset);
+                    let renewed = self.put(lane, partition, mark.seq, position, offset);
+                    match renewed.await? {
+                        Some(renewed) => mark = renewed,
+                        None => return Ok(None),
+                    }
+                }
+            }
+        };
         let end = end.map_err(|error| Trouble::Away(error.source))?;
-        if end < mark.offset + events as u64 {
-            return self.refill(lane, partition, mark, end).await;
+        if end < mark.offset.saturating_add(events as u64) {
+            return self.refill(lane, partition, &mark, end).await;
         }
         let next = self.put(lane, partition, mark.seq, to, end).await?;
         if next.is_some() {
@@ -283,16 +331,28 @@ enum Owned {
 }
 
 impl Lane {
-    fn seen(&self) -> MutexGuard<'_, Option<(String, Timestamp)>> {
+    fn seen(&self) -> MutexGuard<'_, Option<Seen>> {
         // A plain value: nothing panics half-way through a change.
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn see(&self, mark: Option<&RelayMark>) {
-        *self.seen() = mark.map(|mark| (mark.owner.clone(), mark.lease_until));
+    /// Takes note of the latest mark; since when it is the latest.
+    fn see(&self, mark: Option<&RelayMark>, now: Timestamp) -> Timestamp {
+        let mut seen = self.seen();
+        let before = seen.take();
+        let same = before.filter(|before| mark.is_some_and(|mark| mark.seq == before.seq));
+        // A clock that was set back begins anew.
+        let since = same.map_or(now, |same| same.since.min(now));
+        *seen = mark.map(|mark| Seen {
+            owner: mark.owner.clone(),
+            seq: mark.seq,
+            lease_until: mark.lease_until,
+            since,
+        });
+        since
     }
 
-    fn owner(&self) -> Option<(String, Timestamp)> {
+    fn last_seen(&self) -> Option<Seen> {
         self.seen().clone()
     }
 }
@@ -351,7 +411,8 @@ where
                 Owned::Not(step) => return Ok(step),
             },
         };
-        let left = mark.lease_until.as_millis() - self.time.now().as_millis();
+        let now = self.time.now().as_millis();
+        let left = mark.lease_until.as_millis().saturating_sub(now);
         if u128::try_from(left).unwrap_or(0) < 2 * self.third().as_millis() {
             let (position, offset) = (mark.position, mark.offset);
             match self
@@ -386,7 +447,7 @@ where
             ..mark
         };
         match self.marks.insert(&self.name, partition, &over).await {
-            Ok(_) => lane.see(None),
+            Ok(_) => drop(lane.see(None, self.time.now())),
             Err(error) => {
                 let error = follow::chain(&error);
                 tracing::warn!(relay = self.name, %partition, error, "not let go: the lease must run out");

@@ -322,7 +322,8 @@ async fn two_owners_at_once_cost_repeats_and_the_slower_stops() {
         log.clone(),
         Arc::clone(&marks),
         &slow_bus,
-        time,
+        // A long pause: it shows no life.
+        (time, Never),
         options(3),
     );
     let fast = Relay::new(
@@ -401,4 +402,94 @@ async fn a_topic_that_lost_records_is_filled_again_from_the_first_position() {
     due.extend(ALL);
     due.push("0-4-0");
     assert_eq!(ids, due);
+}
+
+/// A timer that never ends.
+#[derive(Clone, Copy)]
+struct Never;
+
+impl Timer for Never {
+    fn sleep(&self, _: Duration) -> impl Future<Output = ()> + Send {
+        pending()
+    }
+}
+
+/// Takes longer for each slice than a lease.
+struct Sluggish(MemoryBus);
+
+impl PublishEvents for &Sluggish {
+    async fn publish(
+        &self,
+        partition: Partition,
+        slice: &[RecordedCommit],
+    ) -> Result<u64, BusError> {
+        Paused.sleep(Duration::from_secs(25)).await;
+        self.0.publish(partition, slice).await
+    }
+
+    async fn end(&self, partition: Partition) -> Result<u64, BusError> {
+        self.0.end(partition).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slice_that_takes_longer_than_a_lease_is_not_taken_over() {
+    let marks = Arc::new(MemoryRelayMarks::new());
+    let (bus, time, log) = (Sluggish(MemoryBus::new()), Time::new(), log());
+    let relay = |owner: &str| {
+        let marks = Arc::clone(&marks);
+        Relay::new("relay", owner, log.clone(), marks, &bus, time, options(3))
+    };
+    let (first, second) = (relay("first"), relay("second"));
+    let stop = Notify::new();
+    let script = async {
+        tokio::time::sleep(Duration::from_secs(300)).await;
+        stop.notify_waiters();
+    };
+    let relays = join(first.run(stop.notified()), second.run(stop.notified()));
+    let ((first_ended, second_ended), ()) = join(relays, script).await;
+    first_ended.unwrap();
+    second_ended.unwrap();
+    assert_eq!(taken(&bus.0, FIRST), ALL);
+    assert_eq!(bus.0.records(FIRST).len(), 6, "nothing was published twice");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_owner_whose_clock_was_ahead_is_followed_all_the_same() {
+    let (marks, bus, time) = (
+        Arc::new(MemoryRelayMarks::new()),
+        MemoryBus::new(),
+        Time::new(),
+    );
+    /// A year ahead.
+    #[derive(Clone, Copy)]
+    struct Ahead(Time);
+    impl Clock for Ahead {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_millis(self.0.now().as_millis() + 365 * 86_400_000)
+        }
+    }
+    let log = log();
+    let dead = Relay::new(
+        "relay",
+        "dead",
+        log.clone(),
+        Arc::clone(&marks),
+        bus.clone(),
+        (Ahead(time), Paused),
+        options(9),
+    );
+    let crash = tokio::time::timeout(Duration::from_millis(1), dead.run(pending())).await;
+    assert!(crash.is_err());
+    log.append("a-3", &[("noted", "7")]);
+    let heir = Relay::new("relay", "heir", log, marks, bus, time, options(9));
+    let started = Instant::now();
+    let published = heir.progress();
+    let at = LogPosition::new(FIRST, Position::new(4));
+    heir.run(async { published.reached(at).await })
+        .await
+        .unwrap();
+    let waited = started.elapsed();
+    assert!(waited >= Duration::from_secs(10), "{waited:?}");
+    assert!(waited < Duration::from_secs(20), "{waited:?}");
 }

@@ -13,7 +13,7 @@
 //! | a repeat | dropped |
 //! | a hole | wait for the relay to repeat; what comes meanwhile and is not the next is dropped |
 //! | no repeat in time, and there is a log | read the log up to what was dropped, then go on with the bus |
-//! | no repeat in time, and no log | once more from the beginning of the bus; then [`SourceError::Hole`] |
+//! | no repeat in time, and no log | once more from the beginning of the bus, however long that takes; then [`SourceError::Hole`] |
 //! | the runner's checkpoint moved on by somebody else | records up to there are repeats |
 //! | the runner's checkpoint moved back (a rebuild), or a write failed | move the cursor back |
 //! | the partition was revoked and is assigned again | the bus errs until its cursor is moved |
@@ -205,8 +205,9 @@ impl<C: ConsumeEvents, L: CommitSource, T: Timer> BusSource<C, L, T> {
         let mut patience = pin!(self.timer.sleep(self.patience));
         loop {
             let next = pin!(self.consumer.next(partition, FETCH));
-            match select(next, patience.as_mut()).await {
-                Either::Left((batch, _)) => {
+            // The patience first: a bus that always has something must not outlast it.
+            match select(patience.as_mut(), next).await {
+                Either::Right((batch, _)) => {
                     let batch = batch.inspect_err(|_| lane.at = None)?;
                     let next = batch.iter().position(|record| lane.is_next(record));
                     let dropped = &batch[..next.unwrap_or(batch.len())];
@@ -217,21 +218,29 @@ impl<C: ConsumeEvents, L: CommitSource, T: Timer> BusSource<C, L, T> {
                         lane.records.extend(batch.into_iter().skip(next));
                         return Ok(());
                     }
+                    let expected = (hole.expected.at.position, hole.expected.index);
+                    let on_the_way = batch
+                        .last()
+                        .is_some_and(|last| (last.id.at.position, last.id.index) < expected);
+                    if hole.rewound && on_the_way {
+                        // From the beginning to the hole is as long as the bus is.
+                        patience.set(self.timer.sleep(self.patience));
+                    }
                 }
-                Either::Right(((), _)) if self.log.is_some() => {
+                Either::Left(((), _)) if self.log.is_some() => {
                     tracing::warn!(%partition, missing = %hole.expected, "the bus has a hole: reading the log");
                     lane.hole = None;
                     lane.log_until = hole.highest;
                     return Ok(());
                 }
-                Either::Right(((), _)) if !hole.rewound => {
+                Either::Left(((), _)) if !hole.rewound => {
                     tracing::warn!(%partition, missing = %hole.expected, "the bus has a hole: reading it from its beginning");
                     self.consumer.seek(partition, Position::START).await?;
                     hole.rewound = true;
                     lane.hole = Some(hole);
                     return Ok(());
                 }
-                Either::Right(((), _)) => {
+                Either::Left(((), _)) => {
                     return Err(SourceError::Hole {
                         expected: hole.expected,
                         found: hole.found,
@@ -374,7 +383,8 @@ impl<C: ConsumeEvents, L: CommitSource, T: Timer> CommitSource for BusSource<C, 
                 }
             }
             cursor = lane.collect(cursor, max_events, &mut slice);
-            if !lane.records.is_empty() {
+            // Behind a hole nothing is of use: to wait for the repeat is bounded, to look on here is not.
+            if !lane.records.is_empty() || lane.hole.is_some() {
                 break;
             }
             events = slice.iter().map(|commit| commit.events.len()).sum();

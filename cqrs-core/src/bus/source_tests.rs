@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::future::pending;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join;
@@ -214,6 +214,79 @@ async fn without_a_log_the_bus_is_looked_through_once_more_before_a_hole_is_one(
         .unwrap();
     let found: Vec<_> = found.iter().map(|c| c.at.position.get()).collect();
     assert_eq!(found, [2, 3, 4]);
+}
+
+/// Gives one record at a time, each after a second, and begins too far as [`TooFar`] does.
+struct Sluggish(TooFar);
+
+impl ConsumeEvents for Sluggish {
+    fn seek(
+        &self,
+        partition: Partition,
+        after: Position,
+    ) -> impl Future<Output = Result<(), BusError>> + Send {
+        self.0.seek(partition, after)
+    }
+
+    async fn next(&self, partition: Partition, _: usize) -> Result<Vec<BusRecord>, BusError> {
+        Paused.sleep(Duration::from_secs(1)).await;
+        self.0.next(partition, 1).await
+    }
+
+    fn done(&self, partition: Partition, done: Position, offset: u64) {
+        self.0.done(partition, done, offset);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn looking_through_a_long_bus_may_take_longer_than_the_wait_for_a_repeat() {
+    let (log, bus) = (log(), MemoryBus::new());
+    for _ in 0..16 {
+        log.append("a-1", &[("noted", "x")]);
+    }
+    bus.publish(FIRST, &commits(&log).await).await.unwrap();
+    let source = BusSource::new(Sluggish(TooFar(consumer(&bus))), 1, Paused);
+    let mut found = Vec::new();
+    while found.is_empty() {
+        source.await_more(FIRST, Position::new(17)).await.unwrap();
+        let slice = source.slice_after(FIRST, Position::new(17), 99).await;
+        found = slice.unwrap();
+    }
+    assert_eq!(found[0].at.position, Position::new(18));
+}
+
+/// A bus that lacks its first commit, and whose next record is always there.
+struct Endless(Vec<BusRecord>, AtomicU64);
+
+impl ConsumeEvents for Endless {
+    async fn seek(&self, _: Partition, _: Position) -> Result<(), BusError> {
+        Ok(())
+    }
+
+    async fn next(&self, _: Partition, _: usize) -> Result<Vec<BusRecord>, BusError> {
+        let asked = self.1.fetch_add(1, Ordering::Relaxed);
+        assert!(asked < 1_000, "it never stops");
+        let mut record = self.0[0].clone();
+        record.id.at.position = Position::new(asked + 2);
+        Ok(vec![record])
+    }
+
+    fn done(&self, _: Partition, _: Position, _: u64) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn behind_a_hole_a_bus_that_never_pauses_is_not_drained() {
+    let bus = MemoryBus::new();
+    bus.publish(FIRST, &commits(&log()).await).await.unwrap();
+    let endless = Endless(bus.records(FIRST), AtomicU64::new(0));
+    let source = BusSource::new(endless, 1, Paused).with_log(log());
+    let slice = source.slice_after(FIRST, Position::START, 99).await;
+    assert!(slice.unwrap().is_empty());
+    // No patience at all: the log is read although the bus has more to give.
+    let source = source.with_patience(Duration::ZERO);
+    source.await_more(FIRST, Position::START).await.unwrap();
+    let slice = source.slice_after(FIRST, Position::START, 99).await;
+    assert_eq!(slice.unwrap(), commits(&log()).await);
 }
 
 #[tokio::test(start_paused = true)]
