@@ -54,7 +54,7 @@ pub(crate) struct Config {
 /// Where the ledger is.
 #[derive(Debug, Clone)]
 pub(crate) enum LedgerConfig {
-    Mssql(MssqlOptions),
+    Mssql(Box<MssqlOptions>),
     Postgres(PgPool),
 }
 
@@ -113,7 +113,7 @@ fn ledger<L: Fn(&str) -> Option<String>>(settings: &mut Settings<L>) -> Option<L
     let parse = |url: &str| PgOptions::parse(url)?.pool();
     let postgres = social_service::optional_engine_as(settings, "POSTGRES_URL", mistake, parse);
     match (mssql?, postgres?) {
-        (Some(options), _) => Some(LedgerConfig::Mssql(options)),
+        (Some(options), _) => Some(LedgerConfig::Mssql(Box::new(options))),
         (None, Some(pool)) => Some(LedgerConfig::Postgres(pool)),
         (None, None) => {
             settings.problem("MSSQL_URL", "missing, and so is POSTGRES_URL");

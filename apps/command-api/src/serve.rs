@@ -24,7 +24,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     // The one place that knows which ledger runs; below it is `impl IntentStore`.
     match config.ledger.clone() {
         LedgerConfig::Mssql(options) => {
-            let intents = MssqlIntents::new(MssqlPool::new(options));
+            let intents = MssqlIntents::new(MssqlPool::new(*options));
             serve(config, "mssql", intents).await
         }
         LedgerConfig::Postgres(pool) => {
