@@ -111,11 +111,12 @@ impl KafkaPublisher {
     ) -> Result<(), BusError> {
         let headers = record::headers(&self.source, event, event.commit.events.len());
         let headers = headers.ok_or_else(|| bus("the event's time is out of range"))?;
+        // The record's own time is the broker's: one that called itself much younger would be refused, for ever. The event's is
+        // in `ce_time`.
         let mut next = BaseRecord::with_opaque_to(&self.topic, Arc::clone(slice))
             .partition(i32::from(event.id.at.partition.index()))
             .key(event.commit.stream.as_str())
             .payload(&event.data.payload[..])
-            .timestamp(event.commit.header.time.as_millis().max(0))
             .headers(headers);
         loop {
             // Made before the attempt, so that a delivery in between wakes it.

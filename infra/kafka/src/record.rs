@@ -16,7 +16,7 @@
 //! | `command`, `actor`, `correlation`, `causation` | who, and because of what |
 //! | `encoding` | how the payload is written |
 //!
-//! The value is the payload as it is stored.
+//! The value is the payload as it is stored. The record's own timestamp is the broker's, when it took the record.
 //!
 //! # Reference
 //!

@@ -51,7 +51,9 @@ pub async fn ensure_topic(
         .request_timeout(Some(PATIENCE))
         .operation_timeout(Some(PATIENCE));
     let mut wanted = NewTopic::new(topic, i32::from(partitions), TopicReplication::Fixed(-1))
-        .set("max.message.bytes", MAX_RECORD);
+        .set("max.message.bytes", MAX_RECORD)
+        // No clock but the broker's decides whether a record is taken.
+        .set("message.timestamp.type", "LogAppendTime");
     for (setting, value) in SETTINGS {
         wanted = wanted.set(setting, value);
     }

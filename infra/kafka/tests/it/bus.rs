@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use cqrs_core::{
     BusSource, CommitSource, ConsumeEvents, Partition, Position, PublishEvents, RecordedCommit,
+    Timestamp,
 };
 use cqrs_kafka::{KafkaConfig, KafkaConsumer, ensure_topic};
 use rdkafka::config::ClientConfig;
@@ -69,6 +70,21 @@ async fn every_field_comes_back_in_order() {
     let topic = unique("fields");
     ensure_topic(&brokers(), &topic, 4).await.unwrap();
     every_field_comes_back(brokers(), &topic).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs KAFKA_BROKERS"]
+async fn an_event_of_a_clock_that_is_ahead_is_published() {
+    let topic = unique("ahead");
+    ensure_topic(&brokers(), &topic, 1).await.unwrap();
+    let mut all = commits(FIRST, 1, 3);
+    // The year 2100: brokers refuse records that call themselves more than an hour younger than they are.
+    all[1].header.time = Timestamp::from_millis(4_102_444_800_000);
+    let publisher = publisher(&brokers(), &topic);
+    soon(publisher.publish(FIRST, &all)).await.unwrap();
+    let consumer = KafkaConsumer::read_all(brokers(), &topic, 1).unwrap();
+    let found = soon(read(&consumer, 1, FIRST, Position::START, 3)).await;
+    assert_eq!(found, all);
 }
 
 #[tokio::test(flavor = "multi_thread")]
