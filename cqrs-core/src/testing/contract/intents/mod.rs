@@ -1,4 +1,4 @@
-//! Promises of a ledger's store that stands beside a log ([`IntentStore`](crate::IntentStore)), one transition at a time.
+//! Promises of a ledger's store that stands beside a log ([`IntentStore`]), one transition at a time.
 //!
 //! In three parts: rows of commands, intents and their values, and what is folded from the log.
 
