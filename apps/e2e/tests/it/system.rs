@@ -30,6 +30,7 @@ fn every_command_reaches_every_query_by_http_and_by_message() {
 
     let history = system.world.history();
     let token = history.token();
+    system.reaches(&token);
     let client = &mut system.queries();
     for story in &stories {
         read_everything(client, story, &token);

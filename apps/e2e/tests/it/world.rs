@@ -18,9 +18,10 @@ use crate::client::{Client, get};
 use crate::load::Attempt;
 use crate::names::{Names, with_database};
 use crate::process::{Process, Run, run};
+use crate::wait::until;
 
 /// Where the engines are.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Engines {
     pub(crate) mongo: String,
     pub(crate) kafka: String,
@@ -240,13 +241,26 @@ impl System {
         run("replay", arguments, &self.world.environment("replay"))
     }
 
-    /// Checks that queries reflect all of `attempts` within 30 seconds.
+    /// Waits until queries reflect all of `attempts`.
     #[track_caller]
     pub(crate) fn is_current(&self, attempts: &[Attempt]) {
         let tokens: Vec<_> = attempts.iter().filter_map(Attempt::token).collect();
         assert!(!tokens.is_empty(), "nothing was accepted");
-        let request = get("/v1/posts?limit=1").at(&tokens.join(","), 30);
-        self.queries().send(&request).expect(200);
+        self.reaches(&tokens.join(","));
+    }
+
+    /// Waits until queries reflect `token`; until then the answer is that they are behind.
+    #[track_caller]
+    pub(crate) fn reaches(&self, token: &str) {
+        let mut client = self.queries();
+        until("queries to be current", || {
+            let answer = client.send(&get("/v1/posts?limit=1").at(token, 5));
+            if answer.status == 200 {
+                return Ok(());
+            }
+            let told = answer.expect_problem(503, "behind");
+            Err(String::from_utf8_lossy(&told.body).into_owned())
+        });
     }
 
     /// Ends all of them in good order.
