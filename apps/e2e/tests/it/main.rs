@@ -9,6 +9,7 @@
 )]
 
 mod activity;
+mod bare;
 mod binaries;
 mod client;
 mod engines;
@@ -24,6 +25,7 @@ mod wait;
 mod world;
 
 mod chaos;
+mod latency;
 mod poison;
 mod projectors;
 mod rebuild;

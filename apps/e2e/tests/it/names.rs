@@ -9,6 +9,8 @@ pub(crate) struct Names {
     pub(crate) events: String,
     pub(crate) commands: String,
     pub(crate) replies: String,
+    /// No topic of ours: what is measured beside us.
+    pub(crate) bare: String,
 }
 
 impl Names {
@@ -18,6 +20,7 @@ impl Names {
             events: format!("{own}.events"),
             commands: format!("{own}.commands"),
             replies: format!("{own}.replies"),
+            bare: format!("{own}.bare"),
             database: own,
         }
     }

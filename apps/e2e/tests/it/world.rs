@@ -101,11 +101,11 @@ impl World {
             .collect()
     }
 
-    fn mongo(&self) -> String {
+    pub(crate) fn mongo(&self) -> String {
         with_database(&self.engines.mongo, &self.names.database)
     }
 
-    fn postgres(&self) -> String {
+    pub(crate) fn postgres(&self) -> String {
         with_database(&self.engines.postgres, &self.names.database)
     }
 
@@ -149,6 +149,7 @@ impl World {
             &*self.names.events,
             &*self.names.commands,
             &*self.names.replies,
+            &*self.names.bare,
         ];
         let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
             .set("bootstrap.servers", &self.engines.kafka)
