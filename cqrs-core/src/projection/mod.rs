@@ -157,6 +157,7 @@ pub trait CheckpointStore: Send + Sync {
     ) -> impl Future<Output = Result<Position, CheckpointError>> + Send;
 
     /// Moves it from `from` to `to`, durably; `false` where it stands elsewhere, and then nothing changed.
+    /// `to` may be the earlier one: so a consumer is sent over the log again.
     ///
     /// # Errors
     ///

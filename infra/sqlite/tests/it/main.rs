@@ -14,3 +14,4 @@ mod ledger;
 mod notebook;
 mod projections;
 mod promises;
+mod reference;
