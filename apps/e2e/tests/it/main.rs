@@ -25,6 +25,7 @@ mod wait;
 mod world;
 
 mod chaos;
+mod foreign;
 mod latency;
 mod poison;
 mod projectors;

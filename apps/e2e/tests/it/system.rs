@@ -152,8 +152,31 @@ fn read_everything(client: &mut Client, story: &Story, token: &str) {
     let by_handle = read(&format!("/v1/authors/@{}", story.handle.to_uppercase())).expect(200);
     assert_eq!(by_handle.value()["actor"], story.commenter);
     assert_eq!(by_handle.value()["comment_count"], 1);
+    read(&format!("/v1/posts/{}", crate::names::uuid(79))).expect_problem(404, "post-not-found");
+    read("/v1/authors/nobody").expect_problem(404, "author-not-found");
     let unchanged = get(&path).header("If-None-Match", &etag);
     client.send(&unchanged).expect(304);
+    pages(client, token);
+}
+
+/// A walk by pages of one meets each post that is there, the most liked first.
+fn pages(client: &mut Client, token: &str) {
+    let (mut met, mut likes, mut cursor) = (BTreeSet::new(), u64::MAX, String::new());
+    loop {
+        let page = get(&format!("/v1/posts?sort=top&limit=1&cursor={cursor}")).at(token, 30);
+        let page = client.send(&page).expect(200).value();
+        for post in page["items"].as_array().unwrap() {
+            assert!(met.insert(post["id"].to_string()), "met twice: {post}");
+            let liked = post["like_count"].as_u64().unwrap();
+            assert!(liked <= likes, "{liked} likes after {likes}");
+            likes = liked;
+        }
+        match page["next"].as_str() {
+            Some(next) => cursor = next.to_owned(),
+            None => break,
+        }
+    }
+    assert_eq!(met.len(), 3, "a post of each story");
 }
 
 impl System {
