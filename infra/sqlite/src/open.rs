@@ -53,7 +53,7 @@ impl Default for SqliteOptions {
             queue: 16_384,
             queue_bytes: 256 << 20,
             group: 512,
-            cached_heads: 16_384,
+            cached_heads: 8_192,
             recent_bytes: 1 << 20,
             autocheckpoint_pages: 4_000,
         }
