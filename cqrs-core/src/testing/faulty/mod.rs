@@ -1,6 +1,7 @@
 //! Stores that fail when they are told to.
 
 mod bus;
+mod intents;
 mod ledger;
 mod log;
 mod projection;

@@ -1,13 +1,20 @@
+use std::time::Duration;
+
 use futures_util::FutureExt;
+use uuid::Uuid;
 
 use super::*;
 use crate::bus::{ConsumeEvents, MemoryBus, PublishEvents};
+use crate::coordinator::{CommandClaims, Entered, Entry, Footing, IntentError, Lease};
+use crate::envelope::CommandId;
 use crate::ledger::{Ledger, LedgerError, ReservedValue};
 use crate::log::{AppendError, AppendToLog, ReadLog, TailLog};
-use crate::memory::MemoryStore;
+use crate::memory::{MemoryIntents, MemoryStore};
 use crate::position::{Partition, Position};
 use crate::projection::CheckpointStore;
+use crate::testing::ManualClock;
 use crate::testing::contract::{commit, exactly, stream};
+use crate::time::Timestamp;
 
 const FIRST: Partition = Partition::new(0);
 
@@ -113,4 +120,41 @@ async fn a_bus_keeps_what_was_published_with_an_unknown_outcome() {
     consumer.seek(FIRST, Position::START).await.unwrap();
     assert!(consumer.next(FIRST, 10).await.is_err());
     assert_eq!(consumer.next(FIRST, 10).await.unwrap().len(), 4);
+}
+
+#[tokio::test]
+async fn a_claim_is_there_or_not_as_the_fault_says() {
+    let cases = [
+        (Fault::Before, false),
+        (Fault::Busy, false),
+        (Fault::Unknown, true),
+        (Fault::None, true),
+    ];
+    for (fault, there) in cases {
+        let intents = MemoryIntents::new(Arc::new(ManualClock::default()));
+        let store = Faulty::new(intents, Faults::script([fault]));
+        let lease = Lease {
+            owner: Uuid::nil(),
+            span: Duration::from_secs(1),
+        };
+        let footing = Footing {
+            session: 0,
+            folded: Arc::default(),
+        };
+        let entry = Entry {
+            command: CommandId::new(Uuid::nil()),
+            request: None,
+            time: Timestamp::from_millis(0),
+            attempt: None,
+        };
+        let told = store.claim(&entry, lease, &footing).await;
+        let said = match fault {
+            Fault::Busy => matches!(told, Err(IntentError::Overloaded)),
+            Fault::None => matches!(told, Ok(Entered::Granted)),
+            _ => matches!(told, Err(IntentError::Store { .. })),
+        };
+        assert!(said, "{fault:?}: {told:?}");
+        let again = store.inner().claim(&entry, lease, &footing).await.unwrap();
+        assert_eq!(matches!(again, Entered::Known(_)), there, "{fault:?}");
+    }
 }
