@@ -127,8 +127,16 @@ fn is_transport(source: &(dyn Error + 'static)) -> bool {
     source.is::<io::Error>() || source.is::<rustls::Error>()
 }
 
-/// Whether a cached statement no longer fits its table.
-pub(crate) fn is_outdated_plan(source: &(dyn Error + 'static)) -> bool {
+/// Whether the server gave the statement up after its time-out.
+pub(crate) fn is_too_slow(error: &tokio_postgres::Error) -> bool {
+    error.code() == Some(&SqlState::QUERY_CANCELED)
+}
+
+/// Whether a cached statement no longer fits its table, somebody having changed a column.
+///
+/// The statements are prepared anew by then: begin the read again.
+#[must_use]
+pub fn is_outdated(source: &(dyn Error + 'static)) -> bool {
     driver_error(source).is_some_and(|e| e.code() == Some(&SqlState::FEATURE_NOT_SUPPORTED))
 }
 

@@ -25,7 +25,7 @@ mod tls;
 mod transaction;
 mod writer;
 
-pub use error::{ApplyFailure, ModelError};
+pub use error::{ApplyFailure, ModelError, is_outdated};
 pub use ledger::PgIntents;
 pub use model::{Column, PgReadModel, SqlType, Table};
 pub use models::{ModelState, ModelVersion, PgModels};

@@ -21,7 +21,10 @@
 //! | a stream is released between load and batch | the batch still parks it | [`ApplyError::Stale`] |
 //! | a statement refuses a value, or the model panics | the transaction is rolled back, the slice applied again in parts, each in a savepoint, halved until one event is left | [`ApplyError::Poison`] with its index; if all parts apply, they are committed |
 //! | serialization failure, deadlock, time-out, shutdown, no such table | the transaction is rolled back | [`ApplyError::Store`]: never parked for |
-//! | a cached statement no longer fits its table (0A000) | the statements are forgotten, the batch is tried once more | as then |
+//! | a deferred constraint refuses the commit | the transaction is rolled back, the slice applied again in parts, what is deferred checked after each | [`ApplyError::Poison`] with its index |
+//! | a statement for several events exceeds the server's time-out | the same, each part smaller, so that its statements are | what is done in time is committed; one event that is not is [`ApplyError::Store`]: never parked for |
+//! | a parked commit cannot be read back | its stream stays parked | [`ApplyError::Poison`] on its release |
+//! | a cached statement no longer fits its table (0A000) | the statements are forgotten; batch, release or read is tried once more | as then |
 //! | the server crashes after the answer | the tail may be lost (`synchronous_commit = off`): rows, checkpoint and parked events together | the slice is applied again |
 //! | the version is retired meanwhile | its checkpoint rows are gone | [`ApplyError::Stale`], then [`ApplyError::Store`] on load |
 

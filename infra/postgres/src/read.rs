@@ -181,7 +181,7 @@ impl PgRead {
     ///
     /// # Errors
     ///
-    /// What the server says; the read is not usable after it.
+    /// What the server says; the read is not usable after it. One that [`is_outdated`](crate::is_outdated) is worth beginning it again.
     pub async fn query(
         &self,
         sql: &str,
@@ -189,7 +189,8 @@ impl PgRead {
     ) -> Result<Vec<Row>, Error> {
         let client: &ClientWrapper = &self.transaction;
         let statement = client.prepare_cached(&self.schema.fill(sql)).await?;
-        client.query(&statement, params).await
+        let rows = client.query(&statement, params).await;
+        rows.inspect_err(|error| self.transaction.forget_if_outdated(error))
     }
 
     /// Runs a query that gives at most one row.
@@ -204,7 +205,8 @@ impl PgRead {
     ) -> Result<Option<Row>, Error> {
         let client: &ClientWrapper = &self.transaction;
         let statement = client.prepare_cached(&self.schema.fill(sql)).await?;
-        client.query_opt(&statement, params).await
+        let row = client.query_opt(&statement, params).await;
+        row.inspect_err(|error| self.transaction.forget_if_outdated(error))
     }
 
     /// The schema of the version.

@@ -5,6 +5,8 @@ use deadpool_postgres::{ClientWrapper, Object, Pool};
 use futures_util::FutureExt;
 use std::ops::Deref;
 
+use crate::error::is_outdated;
+
 /// A connection in a transaction; rolled back where it is dropped.
 ///
 /// Unlike the driver's own it is begun together with its first statements, in one round trip.
@@ -34,6 +36,15 @@ impl Transaction {
         self.open = true;
         let client: &ClientWrapper = &self.client;
         (client, client.batch_execute(sql))
+    }
+
+    /// Where `error` says that a cached statement no longer fits its table, has all connections prepare theirs anew.
+    pub(crate) fn forget_if_outdated(&self, error: &tokio_postgres::Error) {
+        if is_outdated(error)
+            && let Some(pool) = Object::pool(&self.client)
+        {
+            pool.manager().statement_caches.clear();
+        }
     }
 
     /// Commits.

@@ -1,6 +1,6 @@
 //! The queries, each in a snapshot of the live version.
 
-use cqrs_postgres::{PgModels, PgRead, PgReader, ReadModelError};
+use cqrs_postgres::{PgModels, PgRead, PgReader, ReadModelError, is_outdated};
 use uuid::Uuid;
 
 use crate::cursor::{CommentKey, LikeKey};
@@ -10,6 +10,23 @@ use crate::postgres::model::LAYOUT;
 use crate::postgres::{posts, read};
 use crate::query::{AuthorKey, PageRequest, PostFilter, QueryError, SocialQueries, Tokens};
 use crate::views::{AuthorView, CommentView, LikeView, Page, PostView};
+
+/// Reads, and once more where a column was changed under the statements.
+macro_rules! reading {
+    ($queries:expr, $tokens:expr, |$begun:ident| $read:expr) => {{
+        let answer = {
+            let $begun = &$queries.begin($tokens).await?;
+            $read.await
+        };
+        match answer {
+            Err(QueryError::Store { source }) if is_outdated(source.as_ref()) => {
+                let $begun = &$queries.begin($tokens).await?;
+                $read.await
+            }
+            answer => answer,
+        }
+    }};
+}
 
 /// [`SocialQueries`] on the live version of the read model in PostgreSQL. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -55,7 +72,9 @@ impl SocialRows for PgQueries {
         rows: u32,
         tokens: &Tokens,
     ) -> Result<Vec<PostView>, QueryError> {
-        posts::posts(&self.begin(tokens).await?, filter, after, rows).await
+        reading!(self, tokens, |begun| posts::posts(
+            begun, filter, after, rows
+        ))
     }
 
     async fn comment_rows(
@@ -65,7 +84,9 @@ impl SocialRows for PgQueries {
         rows: u32,
         tokens: &Tokens,
     ) -> Result<Vec<(CommentKey, CommentView)>, QueryError> {
-        read::comments(&self.begin(tokens).await?, post, after, rows).await
+        reading!(self, tokens, |begun| read::comments(
+            begun, post, after, rows
+        ))
     }
 
     async fn like_rows(
@@ -75,13 +96,18 @@ impl SocialRows for PgQueries {
         rows: u32,
         tokens: &Tokens,
     ) -> Result<Vec<LikeView>, QueryError> {
-        read::likes(&self.begin(tokens).await?, post, after, rows).await
+        reading!(self, tokens, |begun| read::likes(
+            begun,
+            post,
+            after.clone(),
+            rows
+        ))
     }
 }
 
 impl SocialQueries for PgQueries {
     async fn post(&self, id: Uuid, tokens: &Tokens) -> Result<PostView, QueryError> {
-        read::post(&self.begin(tokens).await?, id).await
+        reading!(self, tokens, |begun| read::post(begun, id))
     }
 
     async fn posts(
@@ -108,7 +134,7 @@ impl SocialQueries for PgQueries {
         id: Uuid,
         tokens: &Tokens,
     ) -> Result<CommentView, QueryError> {
-        read::comment(&self.begin(tokens).await?, post, id).await
+        reading!(self, tokens, |begun| read::comment(begun, post, id))
     }
 
     async fn likes(
@@ -121,6 +147,6 @@ impl SocialQueries for PgQueries {
     }
 
     async fn author(&self, key: &AuthorKey, tokens: &Tokens) -> Result<AuthorView, QueryError> {
-        read::author(&self.begin(tokens).await?, key).await
+        reading!(self, tokens, |begun| read::author(begun, key))
     }
 }

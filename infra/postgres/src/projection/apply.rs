@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 use futures_util::future::{join, join5};
 use tokio_postgres::types::ToSql;
 
-use crate::error::{ApplyFailure, away, driver_error, is_data_fault, is_outdated_plan};
+use crate::error::{ApplyFailure, away, driver_error, is_data_fault, is_outdated, is_too_slow};
 use crate::model::PgReadModel;
 use crate::projection::{Mode, PgProjection, big};
 use crate::transaction::Transaction;
@@ -43,7 +43,7 @@ impl<M: PgReadModel> PgProjection<M> {
             .map(|event| recorded(batch.commits, *event));
         let events: Vec<_> = events.collect::<Result<_, _>>().map_err(away)?;
         let retried = match self.write(batch, &events, How::Whole).await {
-            Err(ApplyError::Store { source }) if is_outdated_plan(source.as_ref()) => {
+            Err(ApplyError::Store { source }) if is_outdated(source.as_ref()) => {
                 self.forget_statements();
                 self.write(batch, &events, How::Whole).await
             }
@@ -113,7 +113,14 @@ impl<M: PgReadModel> PgProjection<M> {
         }
         applied?;
         self.park(&transaction, batch).await?;
-        transaction.commit().await.map_err(away)
+        match transaction.commit().await {
+            // A constraint that was deferred up to here: some event of the slice.
+            Err(error) if is_data_fault(&error) && !events.is_empty() => Err(ApplyError::Poison {
+                index: events.len(),
+                source: error.into(),
+            }),
+            committed => committed.map_err(away),
+        }
     }
 
     /// Applies `events` in an open transaction; a panic of the model counts as the failure of some event.
@@ -132,12 +139,12 @@ impl<M: PgReadModel> PgProjection<M> {
             Err(_) => ApplyFailure::somewhere("the read model panicked"),
         };
         let ApplyFailure { index, source } = failure;
-        if driver_error(source.as_ref()).is_some_and(|error| !is_data_fault(error)) {
-            return Err(ApplyError::Store { source });
-        }
-        let index = match events.len() {
-            1 => 0,
-            len => index.unwrap_or(len),
+        let index = match driver_error(source.as_ref()) {
+            // Fewer events may be done in time; one is waited for, since the server may only be busy.
+            Some(error) if is_too_slow(error) && events.len() > 1 => events.len(),
+            Some(error) if !is_data_fault(error) => return Err(ApplyError::Store { source }),
+            _ if events.len() == 1 => 0,
+            _ => index.unwrap_or(events.len()),
         };
         Err(ApplyError::Poison { index, source })
     }
@@ -161,13 +168,16 @@ impl<M: PgReadModel> PgProjection<M> {
         events: &[RecordedEvent<'_>],
     ) -> Result<(), ApplyError> {
         let client = writer.client();
-        statement(client, "SET CONSTRAINTS ALL IMMEDIATE").await?;
         let (mut done, mut size) = (0, events.len().div_ceil(2));
         while done < events.len() {
             let end = events.len().min(done + size);
             let part = &events[done..end];
             statement(client, "SAVEPOINT part").await?;
-            match self.apply_whole(writer, part).await {
+            let applied = match self.apply_whole(writer, part).await {
+                Ok(()) => check_deferred(client, part.len()).await,
+                failed => failed,
+            };
+            match applied {
                 Ok(()) => {
                     statement(client, "RELEASE part").await?;
                     done = end;
@@ -209,7 +219,7 @@ impl<M: PgReadModel> PgProjection<M> {
         Ok(())
     }
 
-    fn forget_statements(&self) {
+    pub(super) fn forget_statements(&self) {
         self.models.pool().manager().statement_caches.clear();
     }
 }
@@ -239,6 +249,18 @@ fn recorded(commits: &[RecordedCommit], event: EventRef) -> Result<RecordedEvent
         .recorded_events()
         .nth(event.event)
         .ok_or_else(|| "the batch names an event that its commit does not hold".into())
+}
+
+/// Checks what is deferred to the end of the transaction, and leaves it deferred.
+async fn check_deferred(client: &ClientWrapper, events: usize) -> Result<(), ApplyError> {
+    let check = "SAVEPOINT deferred; SET CONSTRAINTS ALL IMMEDIATE; ROLLBACK TO deferred";
+    match client.batch_execute(check).await {
+        Err(error) if is_data_fault(&error) => Err(ApplyError::Poison {
+            index: if events == 1 { 0 } else { events },
+            source: error.into(),
+        }),
+        checked => checked.map_err(away),
+    }
 }
 
 async fn statement(client: &ClientWrapper, sql: &str) -> Result<(), ApplyError> {

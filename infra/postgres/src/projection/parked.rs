@@ -8,7 +8,7 @@ use deadpool_postgres::ClientWrapper;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Error, Row};
 
-use crate::error::away;
+use crate::error::{away, is_outdated};
 use crate::model::PgReadModel;
 use crate::projection::apply::{BEGIN, GATE};
 use crate::projection::{Mode, PgProjection, big, nat, wire};
@@ -127,11 +127,34 @@ impl<M: PgReadModel> PgProjection<M> {
         let index = i32::from(partition.index());
         let rows = client.query(&statement, &[&self.key(), &index]).await;
         let rows = rows.map_err(away)?;
-        let listed = rows.iter().map(|row| parked(partition, row));
-        listed.collect::<Result<_, _>>().map_err(away)
+        let listed = rows.iter().filter_map(|row| match parked(partition, row) {
+            Ok(parked) => Some(parked),
+            // No stream of the log has such a name, or its first event such a place: to wait for this row to become
+            // readable would only hold the others up.
+            Err(error) => {
+                let (schema, error) = (&self.version.schema, error.to_string());
+                tracing::error!(%schema, %partition, error, "a row of a parked stream is not readable");
+                None
+            }
+        });
+        Ok(listed.collect())
     }
 
     pub(super) async fn release_stream(
+        &self,
+        partition: Partition,
+        stream: &StreamName,
+    ) -> Result<(), ApplyError> {
+        match self.try_release(partition, stream).await {
+            Err(ApplyError::Store { source }) if is_outdated(source.as_ref()) => {
+                self.forget_statements();
+                self.try_release(partition, stream).await
+            }
+            released => released,
+        }
+    }
+
+    async fn try_release(
         &self,
         partition: Partition,
         stream: &StreamName,
@@ -142,7 +165,7 @@ impl<M: PgReadModel> PgProjection<M> {
         for (commit, numbers) in &waiting {
             for number in numbers {
                 let event = commit.recorded_events().nth(*number);
-                let lost = || away("a parked commit does not hold an event that waits");
+                let lost = || unreadable(events.len(), "a commit lacks an event that waits");
                 events.push(event.ok_or_else(lost)?);
             }
         }
@@ -191,8 +214,13 @@ impl<M: PgReadModel> PgProjection<M> {
         let index = i32::from(partition.index());
         let params: [&(dyn ToSql + Sync); 3] = [&self.key(), &index, &stream.as_str()];
         let rows = client.query(&statement, &params).await.map_err(away)?;
-        let read = rows.iter().map(|row| wire::read(partition, row));
-        read.collect::<Result<_, _>>().map_err(away)
+        let (mut waiting, mut events) = (Vec::with_capacity(rows.len()), 0);
+        for row in &rows {
+            let commit = wire::read(partition, row).map_err(|error| unreadable(events, error))?;
+            events += commit.1.len();
+            waiting.push(commit);
+        }
+        Ok(waiting)
     }
 
     async fn forget(
@@ -213,6 +241,12 @@ impl<M: PgReadModel> PgProjection<M> {
             .map(drop)
             .map_err(away)
     }
+}
+
+/// What was parked cannot be read back: no reason to hold up other streams.
+fn unreadable(index: usize, source: impl Into<BoxError>) -> ApplyError {
+    let source = source.into();
+    ApplyError::Poison { index, source }
 }
 
 fn parked(partition: Partition, row: &Row) -> Result<Parked, BoxError> {

@@ -254,3 +254,26 @@ async fn a_dropped_stream_goes_on_and_the_reason_is_kept() {
     let place: (i64, i32, i64) = (rows[0].get(1), rows[0].get(2), rows[0].get(3));
     assert_eq!(place, (1, 1, 2));
 }
+
+/// A row is written once a slice, as it is at its end: that it was refused on the way there is nobody's loss.
+#[tokio::test]
+#[ignore = "needs POSTGRES_URL"]
+async fn what_a_slice_itself_overwrites_is_not_refused() {
+    let fixture = fixture();
+    for payload in ["bad", "{}"] {
+        fixture.append(1, &[payload]).await;
+    }
+    let projection = fixture.counts(&STRICT).await;
+    let commits = fixture.commits().await;
+    let apply = first_of(&commits);
+    let alone = projection
+        .apply(&batch(0, 1, &commits[..1], &apply[..1]))
+        .await;
+    let named = matches!(alone, Err(ApplyError::Poison { index: 0, .. }));
+    assert!(named, "{alone:?}");
+    projection
+        .apply(&batch(0, 2, &commits, &apply))
+        .await
+        .unwrap();
+    assert_eq!(fixture.total().await, (2, 1));
+}
