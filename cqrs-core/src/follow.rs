@@ -4,6 +4,8 @@
 //!
 //! - A step is never dropped half-way by a shutdown: that is looked for between steps and during waits.
 //! - Whatever is away is waited for, for as long as it takes, with growing pauses.
+//! - Nothing is waited for in silence: what fails is told the first, second, fourth, eighth … time in a row, a step
+//!   that does not end after 5, 15, 35 … seconds.
 //! - Only what no waiting can mend ends a partition, and then only that one, with a typed error.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -54,6 +56,11 @@ impl Backoff {
         }
     }
 }
+
+/// A step that takes longer is told of.
+const LONG: Duration = Duration::from_secs(5);
+/// How often it is told of at most, each time after twice as long as before: the last time after some hours.
+const TOLD: u32 = 12;
 
 /// How a runner works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -444,9 +451,10 @@ where
     let mut failures = 0u32;
     while shutdown.clone().now_or_never().is_none() {
         let went = if begun {
-            follower.step(partition).await
+            told(follower, partition, follower.step(partition)).await
         } else {
-            follower.begin(partition).await.map(|()| Step::Went)
+            let begins = told(follower, partition, follower.begin(partition)).await;
+            begins.map(|()| Step::Went)
         };
         let trouble = match went {
             Ok(Step::Went) => {
@@ -477,8 +485,9 @@ where
                 failures = failures.saturating_add(1);
                 follower.progress().retried();
                 let error = chain(source.as_ref());
-                if failures == 1 {
-                    tracing::warn!(runner = follower.name(), %partition, error, "waiting");
+                // Seldom enough to be read, and never silent for long.
+                if failures.is_power_of_two() {
+                    tracing::warn!(runner = follower.name(), %partition, error, failures, "waiting");
                 } else {
                     tracing::debug!(runner = follower.name(), %partition, error, failures, "waiting");
                 }
@@ -488,6 +497,25 @@ where
         }
     }
     Ok(())
+}
+
+/// What `work` comes to; where it does not end, that is told again and again.
+async fn told<F: Follower, W: Future>(follower: &F, partition: Partition, work: W) -> W::Output {
+    let mut work = pin!(work);
+    let mut waited = Duration::ZERO;
+    for doubled in 0..TOLD {
+        let long = LONG * (1 << doubled);
+        let timer = pin!(follower.timer().sleep(long));
+        match select(work.as_mut(), timer).await {
+            Either::Left((done, _)) => return done,
+            Either::Right(_) => {
+                waited += long;
+                let seconds = waited.as_secs();
+                tracing::warn!(runner = follower.name(), %partition, seconds, "the same step still runs");
+            }
+        }
+    }
+    work.await
 }
 
 async fn wait_or_wake<F: Follower>(

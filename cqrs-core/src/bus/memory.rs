@@ -97,6 +97,17 @@ impl PublishEvents for MemoryBus {
             .get(&partition)
             .map_or(0, |records| records.len() as u64))
     }
+
+    async fn holds(
+        &self,
+        partition: Partition,
+        position: Position,
+        offset: u64,
+    ) -> Result<bool, BusError> {
+        let records = self.records(partition);
+        let mut before = records.iter().filter(|record| record.offset + 1 == offset);
+        Ok(before.any(|record| record.id.at.position == position))
+    }
 }
 
 /// A consumer of a [`MemoryBus`], to which partitions are assigned by hand. Cheap to clone.

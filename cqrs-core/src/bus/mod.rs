@@ -62,6 +62,20 @@ pub trait PublishEvents: Send + Sync {
     ///
     /// [`BusError`]: ask again.
     fn end(&self, partition: Partition) -> impl Future<Output = Result<u64, BusError>> + Send;
+
+    /// Whether `partition` still holds what it held when a slice that ends with the commit at `position` was answered with
+    /// `offset`: the record before `offset` is of that commit. Not so where the bus was made anew meanwhile, however much
+    /// it has been given since.
+    ///
+    /// # Errors
+    ///
+    /// [`BusError`]: ask again.
+    fn holds(
+        &self,
+        partition: Partition,
+        position: Position,
+        offset: u64,
+    ) -> impl Future<Output = Result<bool, BusError>> + Send;
 }
 
 impl<B: PublishEvents> PublishEvents for std::sync::Arc<B> {
@@ -75,6 +89,15 @@ impl<B: PublishEvents> PublishEvents for std::sync::Arc<B> {
 
     fn end(&self, partition: Partition) -> impl Future<Output = Result<u64, BusError>> + Send {
         (**self).end(partition)
+    }
+
+    fn holds(
+        &self,
+        partition: Partition,
+        position: Position,
+        offset: u64,
+    ) -> impl Future<Output = Result<bool, BusError>> + Send {
+        (**self).holds(partition, position, offset)
     }
 }
 

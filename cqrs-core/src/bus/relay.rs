@@ -27,7 +27,7 @@
 //! | two owners at once (a wrong clock, a long pause) | repeats; the slower loses its next mark |
 //! | a new relay joins | it takes partitions, one at a time, from an owner that has two more than itself |
 //! | orderly end | a mark whose lease is over: others need not wait |
-//! | the topic ends below the mark's offset, at a take-over or after a slice | it was made anew or has lost its tail: publish again from position 1 |
+//! | the topic ends below the mark's offset after a slice; or, at a take-over and after every error, does not hold the mark's last record where the mark says | it was made anew or has lost records: publish again from position 1 |
 //! | the log is corrupt | that partition ends with [`RunnerError::Log`], its lease runs out |
 
 use std::pin::pin;
@@ -215,7 +215,15 @@ where
         tracing::info!(relay = self.name, owner = self.owner, %partition, position = %mark.position, "owned");
         let end = self.bus.end(partition).await;
         let end = end.map_err(|error| Trouble::Away(error.source))?;
-        if end < mark.offset {
+        let holds = match mark.position {
+            // Nothing of what is there is built on.
+            Position::START => end >= mark.offset,
+            position => {
+                let holds = self.bus.holds(partition, position, mark.offset).await;
+                holds.map_err(|error| Trouble::Away(error.source))?
+            }
+        };
+        if !holds {
             return Ok(match self.refill(lane, partition, &mark, end).await? {
                 Some(mark) => Owned::From(mark),
                 None => Owned::Not(Step::Went),

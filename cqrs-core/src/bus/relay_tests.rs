@@ -2,7 +2,7 @@
 
 use std::future::pending;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join;
@@ -87,6 +87,15 @@ impl PublishEvents for &Losing {
 
     async fn end(&self, partition: Partition) -> Result<u64, BusError> {
         self.0.end(partition).await
+    }
+
+    async fn holds(
+        &self,
+        partition: Partition,
+        position: Position,
+        offset: u64,
+    ) -> Result<bool, BusError> {
+        self.0.holds(partition, position, offset).await
     }
 }
 
@@ -314,6 +323,15 @@ async fn two_owners_at_once_cost_repeats_and_the_slower_stops() {
         async fn end(&self, partition: Partition) -> Result<u64, BusError> {
             self.0.end(partition).await
         }
+
+        async fn holds(
+            &self,
+            partition: Partition,
+            position: Position,
+            offset: u64,
+        ) -> Result<bool, BusError> {
+            self.0.holds(partition, position, offset).await
+        }
     }
     let slow_bus = Slow(bus.clone(), Notify::new());
     let slow = Relay::new(
@@ -430,6 +448,15 @@ impl PublishEvents for &Sluggish {
     async fn end(&self, partition: Partition) -> Result<u64, BusError> {
         self.0.end(partition).await
     }
+
+    async fn holds(
+        &self,
+        partition: Partition,
+        position: Position,
+        offset: u64,
+    ) -> Result<bool, BusError> {
+        self.0.holds(partition, position, offset).await
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -492,4 +519,69 @@ async fn a_dead_owner_whose_clock_was_ahead_is_followed_all_the_same() {
     let waited = started.elapsed();
     assert!(waited >= Duration::from_secs(10), "{waited:?}");
     assert!(waited < Duration::from_secs(20), "{waited:?}");
+}
+
+/// Is made anew before it takes a slice, and then loses the answer.
+#[derive(Default)]
+struct Renewed(MemoryBus, AtomicBool);
+
+impl PublishEvents for &Renewed {
+    async fn publish(
+        &self,
+        partition: Partition,
+        slice: &[RecordedCommit],
+    ) -> Result<u64, BusError> {
+        if !self.1.swap(false, Ordering::Relaxed) {
+            return self.0.publish(partition, slice).await;
+        }
+        self.0.truncate(partition, 0);
+        self.0.publish(partition, slice).await?;
+        Err(BusError {
+            source: "lost".into(),
+        })
+    }
+
+    async fn end(&self, partition: Partition) -> Result<u64, BusError> {
+        self.0.end(partition).await
+    }
+
+    async fn holds(
+        &self,
+        partition: Partition,
+        position: Position,
+        offset: u64,
+    ) -> Result<bool, BusError> {
+        self.0.holds(partition, position, offset).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_made_anew_is_noticed_though_it_has_grown_past_the_mark() {
+    let (log, bus) = (log(), Renewed::default());
+    let marks = Arc::new(MemoryRelayMarks::new());
+    let relay = Relay::new(
+        "relay",
+        "a",
+        log.clone(),
+        marks,
+        &bus,
+        Time::new(),
+        options(100),
+    );
+    relay.catch_up(pending()).await.unwrap();
+    assert_eq!(taken(&bus.0, FIRST), ALL);
+    // The slice alone is longer than all that was there.
+    log.append("a-3", &[("noted", "7"); 9]);
+    bus.1.store(true, Ordering::Relaxed);
+    relay.catch_up(pending()).await.unwrap();
+    // What came before the relay noticed is a hole to a consumer, which waits for the repeat.
+    let mut sequencer = Sequencer::after(Position::START);
+    let records = bus.0.records(FIRST);
+    let taken = records.iter().filter(|record| {
+        let accept = sequencer.accept(record.id.at.position, record.id.index, record.count);
+        accept == Accept::Take
+    });
+    let taken: Vec<_> = taken.map(|record| record.id.to_string()).collect();
+    assert_eq!(taken.len(), 15);
+    assert_eq!(taken[..6], ALL);
 }

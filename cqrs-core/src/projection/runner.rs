@@ -174,6 +174,7 @@ where
         };
         let mut sorted = Sorted::new(slice, &known.parked, |name| self.projection.handles(name));
         let mut tries = BTreeMap::<(usize, usize), u32>::new();
+        let mut parked = Vec::new();
         loop {
             let batch = Batch {
                 partition,
@@ -200,13 +201,14 @@ where
                         let reason = chain(source.as_ref());
                         tracing::warn!(projection = self.projection.name(), %stream, reason, "parked");
                         sorted.park_from(index, &stream, slice, reason);
-                        known.parked.insert(stream);
+                        parked.push(stream);
                     }
                 }
                 Err(error) => return Err(error),
             }
         }
         known.checkpoint.position = last.at.position;
+        known.parked.extend(parked);
         self.progress.done(sorted.apply.len(), sorted.park.len());
         self.progress
             .stand(partition, last.at.position, known.parked.len());

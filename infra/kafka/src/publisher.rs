@@ -12,13 +12,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
-use cqrs_core::{BusError, Partition, PublishEvents, RecordedCommit, RecordedEvent};
+use cqrs_core::{
+    BusError, BusRecord, Partition, Position, PublishEvents, RecordedCommit, RecordedEvent,
+};
 use rdkafka::client::ClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::{
     BaseRecord, NoCustomPartitioner, Producer, ProducerContext, ThreadedProducer,
 };
+use rdkafka::topic_partition_list::TopicPartitionList;
+use rdkafka::{ClientConfig, Offset};
 use tokio::sync::{Notify, oneshot};
 
 use crate::error::{bus, client};
@@ -110,7 +115,6 @@ impl KafkaPublisher {
         event: &RecordedEvent<'_>,
     ) -> Result<(), BusError> {
         let headers = record::headers(&self.source, event, event.commit.events.len());
-        let headers = headers.ok_or_else(|| bus("the event's time is out of range"))?;
         // The record's own time is the broker's: one that called itself much younger would be refused, for ever. The event's is
         // in `ce_time`.
         let mut next = BaseRecord::with_opaque_to(&self.topic, Arc::clone(slice))
@@ -201,11 +205,14 @@ impl ProducerContext<NoCustomPartitioner> for Deliveries {
 
     fn delivery(&self, result: &DeliveryResult<'_>, slice: Arc<Slice>) {
         match result {
-            Ok(message) => {
-                let end = u64::try_from(message.offset()).map_or(0, |offset| offset + 1);
-                let mut outcome = slice.outcome();
-                outcome.end = outcome.end.max(end);
-            }
+            Ok(message) => match u64::try_from(message.offset()) {
+                Ok(offset) => {
+                    let mut outcome = slice.outcome();
+                    outcome.end = outcome.end.max(offset + 1);
+                }
+                // A retry that the broker knew already, and not where it was: the slice is published again.
+                Err(_) => slice.fail(bus("a record was delivered at an unknown offset")),
+            },
             Err((error, _)) => slice.fail(bus(error.clone())),
         }
         slice.settle(1);
@@ -261,6 +268,68 @@ impl PublishEvents for KafkaPublisher {
         let (_, high) = asked.await.map_err(bus)?.map_err(bus)?;
         u64::try_from(high).map_err(bus)
     }
+
+    async fn holds(
+        &self,
+        partition: Partition,
+        position: Position,
+        offset: u64,
+    ) -> Result<bool, BusError> {
+        let (settings, topic) = (reading(&self.config), self.topic.clone());
+        let asked = tokio::task::spawn_blocking(move || {
+            let Some(last) = offset.checked_sub(1) else {
+                return Ok(false);
+            };
+            let record = record_at(&settings, &topic, partition, last)?;
+            Ok(record.is_some_and(|record| record.id.at.position == position))
+        });
+        asked.await.map_err(bus)?
+    }
+}
+
+/// The settings of a client that reads what was published.
+fn reading(config: &KafkaConfig) -> ClientConfig {
+    let mut settings = config.client();
+    settings
+        // Never joined and never committed to: the client wants a name.
+        .set("group.id", "none")
+        .set("enable.auto.commit", "false")
+        .set("auto.offset.reset", "error")
+        .set("fetch.wait.max.ms", "100")
+        .set("message.max.bytes", topic::MAX_RECORD)
+        .set("fetch.message.max.bytes", topic::MAX_RECORD);
+    settings
+}
+
+/// The event at `offset`; `None` where there is no such record, or it is no event.
+fn record_at(
+    settings: &ClientConfig,
+    topic: &str,
+    partition: Partition,
+    offset: u64,
+) -> Result<Option<BusRecord>, BusError> {
+    let consumer: BaseConsumer = settings.create().map_err(bus)?;
+    let (number, offset) = (
+        i32::from(partition.index()),
+        i64::try_from(offset).map_err(bus)?,
+    );
+    let (low, high) = consumer
+        .fetch_watermarks(topic, number, PATIENCE)
+        .map_err(bus)?;
+    if !(low..high).contains(&offset) {
+        return Ok(None);
+    }
+    let mut place = TopicPartitionList::new();
+    place
+        .add_partition_offset(topic, number, Offset::Offset(offset))
+        .map_err(bus)?;
+    consumer.assign(&place).map_err(bus)?;
+    let message = consumer.poll(PATIENCE);
+    let message = message.ok_or_else(|| bus("no answer in time"))?;
+    let message = message.map_err(bus)?;
+    Ok(record::read(&message)
+        .ok()
+        .filter(|_| message.offset() == offset))
 }
 
 impl std::fmt::Debug for KafkaPublisher {

@@ -1,18 +1,27 @@
 //! Stores that are away, lose answers or are written by others, and crashes.
 
+use std::fmt::Debug;
 use std::future::{pending, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Poll;
+use std::time::Duration;
 
+use ::tracing::field::{Field, Visit};
+use ::tracing::span::{Attributes, Id, Record};
+use ::tracing::{Event, Level, Metadata, Subscriber, subscriber};
 use futures_util::FutureExt;
 
 use super::{Pages, Paused, Seen, ZERO, at, rows, seen};
 use crate::follow::{RunnerError, RunnerOptions};
-use crate::projection::ProjectionRunner;
+use crate::position::Partition;
+use crate::projection::{
+    ApplyError, Batch, Checkpoint, Parked, ParkedStreams, Projection, ProjectionRunner,
+};
+use crate::stream::StreamName;
 use crate::testing::{Fault, Faults, Faulty, SeededRandom};
-use crate::time::Random;
+use crate::time::{Random, Timer};
 
 /// Polls `run` so many times and then drops it; its end, if it came to one.
 async fn crash_after<T>(polls: u64, run: impl Future<Output = T>) -> Option<T> {
@@ -126,4 +135,87 @@ async fn every_event_is_applied_once_whatever_fails() {
         }
         store.read(|seen| assert_eq!(*seen, expected, "seed {seed}"));
     }
+}
+
+/// Counts the warnings with this message.
+#[derive(Clone)]
+struct Warnings(&'static str, Arc<AtomicU64>);
+
+impl Visit for Warnings {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        if field.name() == "message" && format!("{value:?}") == self.0 {
+            self.1.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Subscriber for Warnings {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() == Level::WARN
+    }
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn event(&self, event: &Event<'_>) {
+        event.record(&mut self.clone());
+    }
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+/// A store whose every call takes so long.
+struct Slow<P>(P, Duration);
+
+impl<P: Projection> Projection for Slow<P> {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn handles(&self, event_type: &str) -> bool {
+        self.0.handles(event_type)
+    }
+
+    async fn checkpoint(&self, partition: Partition) -> Result<Checkpoint, ApplyError> {
+        self.0.checkpoint(partition).await
+    }
+
+    async fn apply(&self, batch: &Batch<'_>) -> Result<(), ApplyError> {
+        Paused.sleep(self.1).await;
+        self.0.apply(batch).await
+    }
+}
+
+impl<P: ParkedStreams> ParkedStreams for Slow<P> {
+    async fn parked(&self, partition: Partition) -> Result<Vec<Parked>, ApplyError> {
+        self.0.parked(partition).await
+    }
+
+    async fn release(&self, partition: Partition, stream: &StreamName) -> Result<(), ApplyError> {
+        self.0.release(partition, stream).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_stall_is_silent() {
+    let log = Pages::default();
+    log.append("a-1", &[("noted", "ok")]);
+    let told = Warnings("the same step still runs", Arc::default());
+    let guard = subscriber::set_default(told.clone());
+    // Told of after 5, 15, 35 and 75 seconds.
+    let slow = Slow(seen(&Arc::default()), Duration::from_secs(100));
+    let runner = ProjectionRunner::new(log.clone(), slow, Paused, RunnerOptions::default());
+    runner.catch_up(pending()).await.unwrap();
+    assert_eq!(told.1.load(Ordering::Relaxed), 4);
+    drop(guard);
+
+    let told = Warnings("waiting", Arc::default());
+    let _guard = subscriber::set_default(told.clone());
+    let away = Faults::script([Fault::Before; 40]);
+    let store = Faulty::new(seen(&Arc::default()), away);
+    let runner = ProjectionRunner::new(log, store, Paused, RunnerOptions::default());
+    runner.catch_up(pending()).await.unwrap();
+    // Of 40 failures the first, second, fourth … thirty-second.
+    assert_eq!(told.1.load(Ordering::Relaxed), 6);
 }

@@ -26,6 +26,16 @@ impl<B: PublishEvents> PublishEvents for Faulty<B> {
     async fn end(&self, partition: Partition) -> Result<u64, BusError> {
         self.call(self.inner.end(partition), no_bus).await
     }
+
+    async fn holds(
+        &self,
+        partition: Partition,
+        position: Position,
+        offset: u64,
+    ) -> Result<bool, BusError> {
+        let call = self.inner.holds(partition, position, offset);
+        self.call(call, no_bus).await
+    }
 }
 
 impl<B: ConsumeEvents> ConsumeEvents for Faulty<B> {
