@@ -10,6 +10,8 @@ docker_compose() {
 
 docker_is_up() { [ -f "$state/docker.env" ] && [ -n "$(docker_compose ps --quiet --status running "$1" 2>/dev/null)" ]; }
 
+docker_more() { :; }
+
 docker_up() {
     local engine status=0
     # The ports of what runs stay as they are: asked anew, they would be found taken.

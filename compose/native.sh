@@ -9,6 +9,11 @@ native_url() { "$1_url"; }
 
 native_version() { "$1_version"; }
 
+# Further variables that tests and tools may want, one a line.
+native_more() {
+    if declare -F "$1_more" >/dev/null; then "$1_more"; fi
+}
+
 native_up() {
     local engine status=0
     for engine; do
@@ -92,6 +97,8 @@ start() {
     return 1
 }
 
+# shellcheck source=compose/engines/tls.sh
+. "$root/compose/engines/tls.sh"
 # shellcheck source=compose/engines/postgres.sh
 . "$root/compose/engines/postgres.sh"
 # shellcheck source=compose/engines/kafka.sh

@@ -24,20 +24,28 @@ kafka_download() {
 
 kafka_prepare() {
     local home=$state/kafka
-    kafka_java && once "$(kafka_jars)" kafka_download && mkdir -p "$home"
+    kafka_java && once "$(kafka_jars)" kafka_download && mkdir -p "$home" && tls_prepare
 }
 
 kafka_launch() {
-    local home=$state/kafka controller
+    local home=$state/kafka controller tls
     # The controller's own port is known to nobody else and is chosen anew each time.
     rm -f "$home/controller/port"
     controller=$(port kafka/controller)
+    tls=$(port kafka/tls)
+    # It holds a password.
+    (umask 077 && : >"$home/server.properties")
     cat >"$home/server.properties" <<PROPERTIES
 process.roles=broker,controller
 node.id=1
-listeners=PLAINTEXT://127.0.0.1:$1,CONTROLLER://127.0.0.1:$controller
-advertised.listeners=PLAINTEXT://127.0.0.1:$1
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listeners=PLAINTEXT://127.0.0.1:$1,CONTROLLER://127.0.0.1:$controller,TLS://127.0.0.1:$tls
+advertised.listeners=PLAINTEXT://127.0.0.1:$1,TLS://localhost:$tls
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,TLS:SASL_SSL
+listener.name.tls.ssl.keystore.type=PEM
+listener.name.tls.ssl.keystore.location=$(tls_server)
+listener.name.tls.sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-512
+listener.name.tls.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_social="$(secret kafka)";
+listener.name.tls.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
 controller.quorum.voters=1@127.0.0.1:$controller
@@ -56,6 +64,7 @@ PROPERTIES
     if [ ! -f "$home/data/meta.properties" ]; then
         java -cp "$(kafka_jars)/*" kafka.tools.StorageTool format --ignore-formatted \
             --cluster-id "$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n' | cut -c1-22)" \
+            --add-scram "SCRAM-SHA-512=[name=social,password=$(secret kafka)]" \
             --config "$home/server.properties" >>"$home/log" 2>&1 || return 1
     fi
     launch kafka java -Xms256m -Xmx512m -XX:+UseSerialGC -Djava.awt.headless=true \
@@ -68,5 +77,10 @@ kafka_started() { true; }
 kafka_signal() { echo TERM; }
 
 kafka_url() { echo "127.0.0.1:$(cat "$state/kafka/port")"; }
+
+# By TLS, as somebody: for what wants to see that this works.
+kafka_more() {
+    echo "KAFKA_TLS_BROKERS='kafka://social:$(secret kafka)@localhost:$(cat "$state/kafka/tls/port")?trust=$(tls_authority)'"
+}
 
 kafka_version() { echo "Apache Kafka $(kafka_release)"; }

@@ -30,6 +30,7 @@ postgres_prepare() {
     programs=$(postgres_programs) || return 1
     mkdir -p "$home"
     secret postgres >/dev/null
+    tls_prepare || return 1
     [ ! -f "$home/data/PG_VERSION" ] || return 0
     rm -rf "$home/data" && mkdir -m 700 "$home/data" || return 1
     if [ "$(id -u)" = 0 ]; then
@@ -45,7 +46,12 @@ postgres_prepare() {
 }
 
 postgres_launch() {
+    local home=$state/postgres
+    # It takes a key that is its own user's only.
+    install -m 600 "$(tls_server)" "$home/tls.pem" || return 1
+    if [ "$(id -u)" = 0 ]; then chown postgres:postgres "$home/tls.pem" || return 1; fi
     launch postgres $(postgres_user) "$(postgres_programs)/postgres" -D "$state/postgres/data" -p "$1" \
+        -c ssl=on -c ssl_cert_file="$home/tls.pem" -c ssl_key_file="$home/tls.pem" \
         -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections=300
 }
 
@@ -55,7 +61,14 @@ postgres_started() { true; }
 postgres_signal() { echo INT; }
 
 postgres_url() {
-    echo "postgres://social:$(secret postgres)@127.0.0.1:$(cat "$state/postgres/port")/postgres"
+    echo "postgres://social:$(secret postgres)@127.0.0.1:$(cat "$state/postgres/port")/postgres?sslmode=disable"
+}
+
+# By TLS, the certificate checked.
+postgres_more() {
+    local query
+    query="sslmode=verify-full&sslrootcert=$(tls_authority)"
+    echo "POSTGRES_TLS_URL='postgres://social:$(secret postgres)@localhost:$(cat "$state/postgres/port")/postgres?$query'"
 }
 
 postgres_version() { "$(postgres_programs)/postgres" --version | sed 's/^postgres (PostgreSQL) /PostgreSQL /'; }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use cqrs_kafka::KafkaConfig;
 use cqrs_postgres::{PgOptions, SchemaName};
 use http_kit::{ConfigError, Settings};
 
@@ -14,7 +15,7 @@ usage:
   activity --help | --version
 
 flags, and the environment variables of the same meaning:
-  --kafka-brokers LIST     KAFKA_BROKERS           host:port, separated by commas
+  --kafka-brokers LIST     KAFKA_BROKERS           host:port,…, or a kafka:// URL with TLS and login
   --postgres-url URL       POSTGRES_URL            where it keeps what it needs
   --listen ADDR            SOCIAL_LISTEN           where to listen (127.0.0.1:8085; port 0: a free one)
   --events-topic NAME      SOCIAL_EVENTS_TOPIC     the topic of the events (social.events)
@@ -28,7 +29,7 @@ flags, and the environment variables of the same meaning:
 #[derive(Debug)]
 pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
-    pub(crate) brokers: String,
+    pub(crate) kafka: KafkaConfig,
     pub(crate) postgres: PgOptions,
     pub(crate) topic: String,
     pub(crate) partitions: u16,
@@ -46,7 +47,10 @@ impl Config {
         mut settings: Settings<L>,
     ) -> Result<Self, ConfigError> {
         let listen = social_service::listen(&mut settings, 8085);
-        let brokers = settings.read("KAFKA_BROKERS", None);
+        let mistake = "neither host:port,… nor a kafka:// URL that can be used";
+        let kafka = social_service::engine_as(&mut settings, "KAFKA_BROKERS", mistake, |brokers| {
+            KafkaConfig::parse(brokers, "activity")
+        });
         let postgres = settings.read("POSTGRES_URL", None);
         let topic = social_service::events_topic(&mut settings);
         let partitions = social_service::partitions(&mut settings);
@@ -56,7 +60,7 @@ impl Config {
         let config = || {
             Some(Self {
                 listen: listen?,
-                brokers: brokers?,
+                kafka: kafka?,
                 postgres: postgres?,
                 topic: topic?,
                 partitions: partitions?,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use cqrs_core::{BusSource, ProjectionRunner, RunnerOptions};
-use cqrs_kafka::{KafkaConfig, KafkaConsumer, TopicError};
+use cqrs_kafka::{KafkaConsumer, KafkaProbe, TopicError};
 use cqrs_postgres::{ModelError, PgModels, PgProjection};
 use http_kit::{Health, Metrics};
 use prometheus_client::registry::Registry;
@@ -36,7 +36,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     ));
     let start = |mut background: Background| async move {
         let (topic, partitions) = (config.topic, config.partitions);
-        let kafka = KafkaConfig::new(config.brokers, "activity");
+        let kafka = config.kafka;
         let model = Arc::new(Activity::default());
         let ensure = || cqrs_kafka::ensure_topic(&kafka, &topic, partitions);
         let open = || models.open(&*model, partitions);
@@ -47,6 +47,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         topic_there?;
         let version = version?;
         let group = format!("{}-{}", config.group, version.schema);
+        let probe = KafkaProbe::new(&kafka, &topic)?;
         let consumer = KafkaConsumer::join(kafka, topic, partitions, group)?;
         let source = BusSource::new(consumer.clone(), partitions, TokioTimer);
         let projection = PgProjection::new(models, version, model);
@@ -60,11 +61,11 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         stats.report_stopped(&readiness);
         metrics.collect(Box::new(stats));
 
-        let (stopping, group) = (background.stopping(), consumer.clone());
+        let stopping = background.stopping();
         background.spawn("activity", async move {
-            let ended = runner.run_assigned(&group, stopping).await;
+            let ended = runner.run_assigned(&consumer, stopping).await;
             // With the brokers away it goes on by itself, and ends with the process.
-            let closed = tokio::time::timeout(GOODBYE, group.close()).await;
+            let closed = tokio::time::timeout(GOODBYE, consumer.close()).await;
             if closed.is_err() {
                 tracing::warn!("the group was not left in time");
             }
@@ -72,7 +73,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         });
         let stopping = background.stopping();
         background.spawn("watch", async move {
-            let brokers = || consumer.check();
+            let brokers = || probe.ask();
             let kafka = social_service::watch("kafka", Health::Down, readiness.clone(), brokers);
             let reads = || queries.ping();
             let postgres = social_service::watch("postgres", Health::Down, readiness, reads);

@@ -29,7 +29,7 @@ flags, and the environment variables of the same meaning:
   --partitions N            SOCIAL_PARTITIONS            partitions of the log, fixed when it is made (4)
   --mssql-url URL           MSSQL_URL                    the ledger on SQL Server, where it is set
   --postgres-url URL        POSTGRES_URL                 the ledger on PostgreSQL, where MSSQL_URL is not set
-  --kafka-brokers LIST      KAFKA_BROKERS                host:port,…: commands by message; none where it is not set
+  --kafka-brokers LIST      KAFKA_BROKERS                host:port,…, or a kafka:// URL with TLS and login: commands by message; none where it is not set
   --commands-topic NAME     SOCIAL_COMMANDS_TOPIC        where commands come from (social.commands)
   --replies-topic NAME      SOCIAL_REPLIES_TOPIC         where their answers go (social.replies)
   --commands-concurrency N  SOCIAL_COMMANDS_CONCURRENCY  how many of them run at once (64)
@@ -126,13 +126,15 @@ fn ledger<L: Fn(&str) -> Option<String>>(settings: &mut Settings<L>) -> Option<L
 fn messages<L: Fn(&str) -> Option<String>>(
     settings: &mut Settings<L>,
 ) -> Option<Option<MessagesConfig>> {
-    let brokers = settings.optional::<String>("KAFKA_BROKERS");
+    let mistake = "neither host:port,… nor a kafka:// URL that can be used";
+    let parse = |brokers: &str| KafkaConfig::parse(brokers, "command-api");
+    let kafka = social_service::optional_engine_as(settings, "KAFKA_BROKERS", mistake, parse);
     let commands = settings.read("SOCIAL_COMMANDS_TOPIC", Some("social.commands".to_owned()));
     let replies = settings.read("SOCIAL_REPLIES_TOPIC", Some("social.replies".to_owned()));
     let concurrency = settings.read("SOCIAL_COMMANDS_CONCURRENCY", NonZeroUsize::new(64));
     let (commands, replies, concurrency) = (commands?, replies?, concurrency?);
-    Some(brokers?.map(|brokers| MessagesConfig {
-        kafka: KafkaConfig::new(brokers, "command-api"),
+    Some(kafka?.map(|kafka| MessagesConfig {
+        kafka,
         commands,
         replies,
         concurrency,

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use cqrs_kafka::KafkaConfig;
 use cqrs_postgres::{PgOptions, SchemaName};
 use http_kit::{ConfigError, Secret, Settings};
 
@@ -14,7 +15,7 @@ usage:
   projector --help | --version
 
 flags, and the environment variables of the same meaning:
-  --kafka-brokers LIST     KAFKA_BROKERS         host:port, separated by commas
+  --kafka-brokers LIST     KAFKA_BROKERS         host:port,…, or a kafka:// URL with TLS and login
   --postgres-url URL       POSTGRES_URL          where the read model is
   --mongodb-uri URI        MONGODB_URI           where the log is, read only where the topic lacks something
   --listen ADDR            SOCIAL_LISTEN         where /livez, /readyz and /metrics are (127.0.0.1:8084; port 0: a free one)
@@ -29,7 +30,7 @@ flags, and the environment variables of the same meaning:
 #[derive(Debug)]
 pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
-    pub(crate) brokers: String,
+    pub(crate) kafka: KafkaConfig,
     pub(crate) postgres: PgOptions,
     pub(crate) mongodb: Secret,
     pub(crate) topic: String,
@@ -48,7 +49,10 @@ impl Config {
         mut settings: Settings<L>,
     ) -> Result<Self, ConfigError> {
         let listen = social_service::listen(&mut settings, 8084);
-        let brokers = settings.read("KAFKA_BROKERS", None);
+        let mistake = "neither host:port,… nor a kafka:// URL that can be used";
+        let kafka = social_service::engine_as(&mut settings, "KAFKA_BROKERS", mistake, |brokers| {
+            KafkaConfig::parse(brokers, "projector")
+        });
         let postgres = settings.read("POSTGRES_URL", None);
         let mongodb = social_service::engine(&mut settings, "MONGODB_URI");
         let topic = social_service::events_topic(&mut settings);
@@ -66,7 +70,7 @@ impl Config {
         let config = || {
             Some(Self {
                 listen: listen?,
-                brokers: brokers?,
+                kafka: kafka?,
                 postgres: postgres?,
                 mongodb: mongodb?,
                 topic: topic?,

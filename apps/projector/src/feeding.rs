@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cqrs_core::{BusSource, ProjectionRunner, RunnerOptions};
-use cqrs_kafka::{ClientError, KafkaConfig, KafkaConsumer};
+use cqrs_kafka::{ClientError, KafkaConfig, KafkaConsumer, KafkaProbe};
 use cqrs_postgres::{ModelError, ModelVersion, PgModels, PgProjection};
 use http_kit::{Health, Readiness};
 use social_api::TokioTimer;
@@ -37,6 +37,8 @@ pub(crate) struct Feeding {
     pub(crate) model: Arc<SocialReadModel>,
     pub(crate) partitions: u16,
     pub(crate) kafka: KafkaConfig,
+    /// Asks how the brokers do.
+    pub(crate) probe: KafkaProbe,
     pub(crate) topic: String,
     /// What the names of the consumer groups begin with.
     pub(crate) group: String,
@@ -147,7 +149,6 @@ impl Feeding {
             number,
             Feed {
                 progress: runner.progress(),
-                consumer: consumer.clone(),
                 projection,
                 seen: Seen::default(),
             },
@@ -193,15 +194,13 @@ impl Feeding {
         if let Err(error) = self.feeds.look(self.log.store.get()).await {
             tracing::debug!(error = &error as &dyn Error, "no look at the checkpoints");
         }
-        if let Some(consumer) = self.feeds.consumer() {
-            let health = match consumer.check().await {
-                Ok(()) => Health::Ok,
-                Err(error) => {
-                    tracing::warn!(error = &error as &dyn Error, "the brokers are away");
-                    Health::Down
-                }
-            };
-            self.readiness.set("kafka", health);
-        }
+        let health = match self.probe.ask().await {
+            Ok(()) => Health::Ok,
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn Error, "the brokers are away");
+                Health::Down
+            }
+        };
+        self.readiness.set("kafka", health);
     }
 }

@@ -5,7 +5,6 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cqrs_core::{ApplyError, ParkedStreams, Partition, Progress, Projection, TailLog};
-use cqrs_kafka::KafkaConsumer;
 use cqrs_mongo::MongoStore;
 use cqrs_postgres::PgProjection;
 use http_kit::{Health, Readiness};
@@ -25,7 +24,6 @@ pub(crate) struct Feeds(Arc<Mutex<BTreeMap<u32, Feed>>>);
 pub(crate) struct Feed {
     /// What this process has done for it.
     pub(crate) progress: Progress,
-    pub(crate) consumer: KafkaConsumer,
     pub(crate) projection: PgProjection<SocialReadModel>,
     pub(crate) seen: Seen,
 }
@@ -69,12 +67,6 @@ impl Feeds {
             }
         }
         Ok(())
-    }
-
-    /// The consumer of one of them.
-    pub(crate) fn consumer(&self) -> Option<KafkaConsumer> {
-        let feeds = self.lock();
-        feeds.values().next().map(|feed| feed.consumer.clone())
     }
 
     /// Shows in `readiness` what is parked, what lags and what was given up.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use cqrs_kafka::{KafkaConfig, TopicError};
+use cqrs_kafka::{KafkaProbe, TopicError};
 use cqrs_mongo::MongoOptions;
 use cqrs_postgres::{ModelError, PgModels};
 use http_kit::Metrics;
@@ -47,7 +47,8 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         models: PgModels::new(pool, &config.prefix),
         model: Arc::new(SocialReadModel::new()),
         partitions: config.partitions,
-        kafka: KafkaConfig::new(config.brokers, "projector"),
+        probe: KafkaProbe::new(&config.kafka, &config.topic)?,
+        kafka: config.kafka,
         topic: config.topic,
         group: config.group,
         log: log.clone(),

@@ -18,7 +18,7 @@ flags, and the environment variables of the same meaning:
   --listen ADDR         SOCIAL_LISTEN        where /livez, /readyz and /metrics are (127.0.0.1:8083; port 0: a free one)
   --mongodb-uri URI     MONGODB_URI          the log; its path names the database (social)
   --partitions N        SOCIAL_PARTITIONS    partitions of the log and of the topic, fixed when they are made (4)
-  --kafka-brokers LIST  KAFKA_BROKERS        host:port,…
+  --kafka-brokers LIST  KAFKA_BROKERS        host:port,…, or a kafka:// URL with TLS and login
   --events-topic NAME   SOCIAL_EVENTS_TOPIC  where the events go (social.events)
   RUST_LOG chooses what is logged to stderr (info).
 ";
@@ -51,14 +51,17 @@ impl Config {
             MongoOptions::parse(uri, social_service::log_database(uri))
         });
         let partitions = social_service::partitions(&mut settings);
-        let brokers = settings.read::<String>("KAFKA_BROKERS", None);
+        let mistake = "neither host:port,… nor a kafka:// URL that can be used";
+        let kafka = social_service::engine_as(&mut settings, "KAFKA_BROKERS", mistake, |brokers| {
+            KafkaConfig::parse(brokers, "relay")
+        });
         let topic = social_service::events_topic(&mut settings);
         settings.finish()?;
-        match (listen, log, partitions, brokers, topic) {
-            (Some(listen), Some(log), Some(partitions), Some(brokers), Some(topic)) => Ok(Self {
+        match (listen, log, partitions, kafka, topic) {
+            (Some(listen), Some(log), Some(partitions), Some(kafka), Some(topic)) => Ok(Self {
                 listen,
                 log: MongoOptions { partitions, ..log },
-                kafka: KafkaConfig::new(brokers, "relay"),
+                kafka,
                 topic,
             }),
             // Each absence was noted as a problem, which ended this above.

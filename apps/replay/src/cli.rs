@@ -32,7 +32,7 @@ exit status: 0 done; 1 failed, or the versions differ; 2 a mistake in the call o
 flags, and the environment variables of the same meaning:
   --mongodb-uri URI        MONGODB_URI           the log; its path names the database (social)
   --postgres-url URL       POSTGRES_URL          the read model: all but republish and import
-  --kafka-brokers LIST     KAFKA_BROKERS         host:port,…: republish
+  --kafka-brokers LIST     KAFKA_BROKERS         host:port,…, or a kafka:// URL with TLS and login: republish
   --events-topic NAME      SOCIAL_EVENTS_TOPIC   the services' own topic (social.events)
   --partitions N           SOCIAL_PARTITIONS     partitions of the log (4)
   --schema-prefix NAME     SOCIAL_SCHEMA_PREFIX  what the read model's schemas begin with (rm)

@@ -1,5 +1,6 @@
 //! The configuration: flags and environment, read once, all mistakes told at once.
 
+use anyhow::Context;
 use cqrs_kafka::KafkaConfig;
 use cqrs_mongo::{MongoOptions, MongoStore};
 use cqrs_postgres::{PgModels, PgOptions, SchemaName};
@@ -12,7 +13,7 @@ use crate::cli::Task;
 pub(crate) struct Config {
     mongodb: Option<Secret>,
     postgres: Option<PgOptions>,
-    brokers: Option<String>,
+    kafka: Option<KafkaConfig>,
     /// The services' own topic.
     pub(crate) topic: String,
     /// How many partitions the log has.
@@ -62,11 +63,11 @@ impl Config {
         let needs = Needs::of(task);
         let mongodb = settings.optional::<Secret>("MONGODB_URI").flatten();
         let postgres = settings.optional::<Secret>("POSTGRES_URL").flatten();
-        let brokers = settings.optional::<String>("KAFKA_BROKERS").flatten();
+        let kafka = settings.optional::<Secret>("KAFKA_BROKERS").flatten();
         for (key, missing) in [
             ("MONGODB_URI", needs.log && mongodb.is_none()),
             ("POSTGRES_URL", needs.models && postgres.is_none()),
-            ("KAFKA_BROKERS", needs.bus && brokers.is_none()),
+            ("KAFKA_BROKERS", needs.bus && kafka.is_none()),
         ] {
             if missing {
                 settings.problem(key, "missing");
@@ -76,6 +77,14 @@ impl Config {
             Ok(options) => Some(options),
             Err(error) => {
                 settings.problem("POSTGRES_URL", error.to_string());
+                None
+            }
+        });
+        let parse = |brokers: Secret| KafkaConfig::parse(brokers.expose(), "replay");
+        let kafka = kafka.and_then(|brokers| match parse(brokers) {
+            Ok(kafka) => Some(kafka),
+            Err(error) => {
+                settings.problem("KAFKA_BROKERS", error.to_string());
                 None
             }
         });
@@ -92,7 +101,7 @@ impl Config {
             (Some(topic), Some(partitions), Some(prefix)) => Ok(Self {
                 mongodb,
                 postgres,
-                brokers,
+                kafka,
                 topic,
                 partitions,
                 prefix,
@@ -125,8 +134,8 @@ impl Config {
     }
 
     /// The brokers.
-    pub(crate) fn kafka(&self) -> KafkaConfig {
-        KafkaConfig::new(self.brokers.clone().unwrap_or_default(), "replay")
+    pub(crate) fn kafka(&self) -> anyhow::Result<KafkaConfig> {
+        self.kafka.clone().context("KAFKA_BROKERS: missing")
     }
 }
 
@@ -163,6 +172,10 @@ mod tests {
     fn every_mistake_is_told_and_no_value() {
         let environment = [
             ("POSTGRES_URL", "hunter2"),
+            (
+                "KAFKA_BROKERS",
+                "kafka://hunter2:hunter2@h:1?mechanism=hunter2",
+            ),
             ("SOCIAL_PARTITIONS", "hunter2"),
             ("SOCIAL_SCHEMA_PREFIX", "Hunter2"),
         ];
@@ -171,6 +184,7 @@ mod tests {
         let wanted = [
             "MONGODB_URI",
             "POSTGRES_URL",
+            "KAFKA_BROKERS",
             "SOCIAL_PARTITIONS",
             "SOCIAL_SCHEMA_PREFIX",
         ];

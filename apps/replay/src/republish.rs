@@ -32,9 +32,9 @@ pub(crate) async fn republish(config: &Config, topic: &str) -> anyhow::Result<En
     );
     let shutdown = http_kit::shutdown_signal()?.boxed().shared();
     let log = config.log().await?;
-    cqrs_kafka::ensure_topic(&config.kafka(), topic, log.partitions()).await?;
+    cqrs_kafka::ensure_topic(&config.kafka()?, topic, log.partitions()).await?;
     let bus = KafkaPublisher::new(
-        config.kafka(),
+        config.kafka()?,
         topic,
         log.store_id().urn().to_string(),
         PublisherOptions::default(),

@@ -1,8 +1,12 @@
 //! How to reach the brokers.
 
+mod url;
+
 use std::fmt;
 
 use rdkafka::ClientConfig;
+
+pub use url::KafkaUrlError;
 
 /// Where the brokers are and how to be let in. Its `Debug` shows no secret.
 #[derive(Debug, Clone)]

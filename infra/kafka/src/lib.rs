@@ -16,7 +16,7 @@ mod record;
 mod requests;
 mod topic;
 
-pub use config::{KafkaConfig, Sasl, SaslMechanism, Secret, Tls};
+pub use config::{KafkaConfig, KafkaUrlError, Sasl, SaslMechanism, Secret, Tls};
 pub use consumer::KafkaConsumer;
 pub use error::{ClientError, TopicError};
 pub use probe::KafkaProbe;

@@ -7,7 +7,8 @@
 //! | `ce_source` | the store |
 //! | `ce_type` | the event's stable name |
 //! | `ce_dataschema` | `urn:event:NAME:VERSION`, the schema version being the last part |
-//! | `ce_time` | RFC 3339: when the command was first received |
+//! | `ce_time` | RFC 3339: when the command was first received; not there where RFC 3339 has no such year |
+//! | `millis` | only where `ce_time` is not there: the same, in milliseconds since 1970 |
 //! | `ce_subject` | the stream, which is the record's key too |
 //! | `content-type` | of the payload |
 //! | `traceparent`, `tracestate` | W3C trace context, where there is one |
@@ -50,18 +51,16 @@ fn content_type(encoding: Encoding) -> &'static str {
     }
 }
 
-/// A moment as RFC 3339; `None` outside of the years -9999 to 9999.
+/// A moment as RFC 3339; `None` outside of the years 0 to 9999.
 fn rfc3339(time: Timestamp) -> Option<String> {
     let time = jiff::Timestamp::from_millisecond(time.as_millis()).ok()?;
-    Some(time.to_string())
+    let text = time.to_string();
+    text.starts_with(|c: char| c.is_ascii_digit())
+        .then_some(text)
 }
 
-/// The headers of `event`, whose commit has `count` events; `None` where its time cannot be written.
-pub(crate) fn headers(
-    source: &str,
-    event: &RecordedEvent<'_>,
-    count: usize,
-) -> Option<OwnedHeaders> {
+/// The headers of `event`, whose commit has `count` events.
+pub(crate) fn headers(source: &str, event: &RecordedEvent<'_>, count: usize) -> OwnedHeaders {
     let header = &event.commit.header;
     let kind = &event.data.event_type;
     let schema = format!("urn:event:{}:{}", kind.name(), kind.version());
@@ -79,7 +78,11 @@ pub(crate) fn headers(
     add("ce_source", source);
     add("ce_type", kind.name());
     add("ce_dataschema", &schema);
-    add("ce_time", &rfc3339(header.time)?);
+    match rfc3339(header.time) {
+        Some(time) => add("ce_time", &time),
+        // Optional in CloudEvents. An event that is in the log is published, whatever it says.
+        None => add("millis", &header.time.as_millis().to_string()),
+    }
     add("ce_subject", event.commit.stream.as_str());
     add("content-type", content_type(event.data.encoding));
     if let Some(trace) = &header.trace {
@@ -110,7 +113,7 @@ pub(crate) fn headers(
         header.causation_id.hyphenated().encode_lower(&mut uuid),
     );
     add("encoding", event.data.encoding.as_str());
-    Some(headers)
+    headers
 }
 
 /// Reads a record back.
@@ -143,12 +146,18 @@ pub(crate) fn read<M: Message>(message: &M) -> Result<BusRecord, RecordError> {
     }
     let schema = text("ce_dataschema")?.rsplit_once(':');
     let schema = schema.and_then(|(_, version)| number(version));
-    let time: Option<jiff::Timestamp> = number(text("ce_time")?);
+    let time = match fields.text("millis") {
+        Some(millis) => number(millis).ok_or_else(|| refused("millis"))?,
+        None => {
+            let time: Option<jiff::Timestamp> = number(text("ce_time")?);
+            time.ok_or_else(|| refused("ce_time"))?.as_millisecond()
+        }
+    };
     let header = CommitHeader {
         command_id: CommandId::new(uuid("command")?),
         request: None,
         actor: Actor::parse(text("actor")?).map_err(|_| refused("actor"))?,
-        time: Timestamp::from_millis(time.ok_or_else(|| refused("ce_time"))?.as_millisecond()),
+        time: Timestamp::from_millis(time),
         correlation_id: uuid("correlation")?,
         causation_id: uuid("causation")?,
         trace: fields
@@ -244,7 +253,7 @@ mod tests {
     fn a_record_reads_back_every_field() {
         let commit = commit();
         for (index, event) in commit.recorded_events().enumerate() {
-            let headers = headers("urn:store:1", &event, 2).unwrap();
+            let headers = headers("urn:store:1", &event, 2);
             let read = read(&message(&event, headers)).unwrap();
             let due = BusRecord {
                 id: event.id,
@@ -260,10 +269,33 @@ mod tests {
     }
 
     #[test]
+    fn an_event_of_any_time_reads_back() {
+        let year_0 = -62_167_219_200_000;
+        let year_10000 = 253_402_300_800_000;
+        for (millis, said) in [
+            (i64::MIN, false),
+            (year_0 - 1, false),
+            (year_0, true),
+            (year_10000 - 1, true),
+            (year_10000, false),
+            (i64::MAX, false),
+        ] {
+            let mut commit = commit();
+            commit.header.time = Timestamp::from_millis(millis);
+            let event = commit.recorded_events().next().unwrap();
+            let headers = headers("urn:store:1", &event, 2);
+            let has_time = headers.iter().any(|header| header.key == "ce_time");
+            assert_eq!(has_time, said, "{millis}");
+            let read = read(&message(&event, headers)).unwrap();
+            assert_eq!(read.header, commit.header);
+        }
+    }
+
+    #[test]
     fn the_headers_are_those_of_a_cloud_event() {
         let commit = commit();
         let event = commit.recorded_events().next().unwrap();
-        let headers = headers("urn:store:1", &event, 2).unwrap();
+        let headers = headers("urn:store:1", &event, 2);
         let mut written: Vec<_> = headers
             .iter()
             .map(|h| format!("{}={}", h.key, String::from_utf8_lossy(h.value.unwrap())))
@@ -297,7 +329,7 @@ mod tests {
     fn what_is_no_event_is_refused_with_the_header_that_tells() {
         let commit = commit();
         let event = commit.recorded_events().next().unwrap();
-        let good = headers("urn:store:1", &event, 2).unwrap();
+        let good = headers("urn:store:1", &event, 2);
         for header in good.iter().map(|h| h.key) {
             let optional = ["traceparent", "tracestate", "content-type", "ce_source"];
             if optional.contains(&header) || header == "ce_specversion" {

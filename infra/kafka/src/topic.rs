@@ -19,6 +19,9 @@ const SETTINGS: [(&str, &str); 3] = [
     ("retention.ms", "-1"),
 ];
 
+/// What says how large a record may be; more is as good.
+const LARGEST: &str = "max.message.bytes";
+
 /// The largest record: a commit's payload is 4 MiB at most, so one event's is.
 pub(crate) const MAX_RECORD: &str = "5242880";
 
@@ -51,7 +54,7 @@ pub async fn ensure_topic(
         .request_timeout(Some(PATIENCE))
         .operation_timeout(Some(PATIENCE));
     let mut wanted = NewTopic::new(topic, i32::from(partitions), TopicReplication::Fixed(-1))
-        .set("max.message.bytes", MAX_RECORD)
+        .set(LARGEST, MAX_RECORD)
         // No clock but the broker's decides whether a record is taken.
         .set("message.timestamp.type", "LogAppendTime");
     for (setting, value) in SETTINGS {
@@ -130,18 +133,29 @@ async fn check_settings(
         Some(Err(code)) => return Err(away(KafkaError::AdminOp(code).into())),
         None => return Err(away("no answer about its settings".into())),
     };
-    for (setting, expected) in SETTINGS {
+    let value = |setting| {
         let entry = described.get(setting);
-        let actual = entry.and_then(|entry| entry.value.clone());
-        let actual = actual.unwrap_or_default();
-        if actual != expected {
-            return Err(TopicError::Setting {
-                topic: topic.to_owned(),
-                setting,
-                expected,
-                actual,
-            });
+        entry
+            .and_then(|entry| entry.value.clone())
+            .unwrap_or_default()
+    };
+    let unfit = |setting, expected| {
+        Err(TopicError::Setting {
+            topic: topic.to_owned(),
+            setting,
+            expected,
+            actual: value(setting),
+        })
+    };
+    for (setting, expected) in SETTINGS {
+        if value(setting) != expected {
+            return unfit(setting, expected);
         }
     }
-    Ok(())
+    // A record that the topic refuses would be published again and again, and nothing behind it ever.
+    let largest: Option<u64> = value(LARGEST).parse().ok();
+    match largest.zip(MAX_RECORD.parse().ok()) {
+        Some((largest, wanted)) if largest >= wanted => Ok(()),
+        _ => unfit(LARGEST, MAX_RECORD),
+    }
 }

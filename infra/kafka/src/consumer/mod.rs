@@ -145,17 +145,6 @@ impl KafkaConsumer {
         Ok(Self(Arc::new(Handle { shared, asks })))
     }
 
-    /// Whether the brokers answer and have the topic.
-    ///
-    /// # Errors
-    ///
-    /// [`BusError`]: they do not, as of now; or the consumer is closed.
-    pub async fn check(&self) -> Result<(), BusError> {
-        let (done, answer) = oneshot::channel();
-        self.0.asks.send(Ask::Check(done)).map_err(|_| closed())?;
-        answer.await.map_err(|_| closed())?
-    }
-
     /// Commits the group's offsets and leaves the group; completes once that is done. The consumer gives nothing more.
     ///
     /// Dropping the last clone does the same, unwatched.

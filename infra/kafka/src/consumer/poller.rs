@@ -25,8 +25,6 @@ const POLL: Duration = Duration::from_millis(10);
 const COMMIT_EVERY: Duration = Duration::from_secs(1);
 /// How long a question to the brokers may take.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long a look at whether they are there may take: nothing is polled meanwhile.
-const GLANCE: Duration = Duration::from_secs(1);
 
 /// Whose the partitions are.
 #[derive(Debug)]
@@ -51,7 +49,6 @@ pub(super) enum Ask {
         done: Position,
         offset: u64,
     },
-    Check(oneshot::Sender<Result<(), BusError>>),
     Close(oneshot::Sender<()>),
 }
 
@@ -155,22 +152,9 @@ impl Poller {
                 }) => {
                     self.done.insert(partition, (done, offset));
                 }
-                // Whoever asked may be gone.
-                Ok(Ask::Check(done)) => drop(done.send(self.check())),
                 Err(TryRecvError::Empty) => return None,
                 Err(TryRecvError::Disconnected) => return Some(None),
             }
-        }
-    }
-
-    /// Whether the brokers answer and have the topic.
-    fn check(&self) -> Result<(), BusError> {
-        let (topic, client) = (&self.shared.topic, self.consumer.client());
-        let metadata = client.fetch_metadata(Some(topic), GLANCE).map_err(bus)?;
-        let mut topics = metadata.topics().iter();
-        match topics.any(|found| found.name() == topic && !found.partitions().is_empty()) {
-            true => Ok(()),
-            false => Err(bus(format!("the brokers have no topic `{topic}`"))),
         }
     }
 

@@ -7,6 +7,8 @@ use cqrs_core::{
     Timestamp,
 };
 use cqrs_kafka::{KafkaConfig, KafkaConsumer, ensure_topic};
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
@@ -80,6 +82,8 @@ async fn an_event_of_a_clock_that_is_ahead_is_published() {
     let mut all = commits(FIRST, 1, 3);
     // The year 2100: brokers refuse records that call themselves more than an hour younger than they are.
     all[1].header.time = Timestamp::from_millis(4_102_444_800_000);
+    // No year that RFC 3339 has.
+    all[2].header.time = Timestamp::from_millis(i64::MAX);
     let publisher = publisher(&brokers(), &topic);
     soon(publisher.publish(FIRST, &all)).await.unwrap();
     let consumer = KafkaConsumer::read_all(brokers(), &topic, 1).unwrap();
@@ -225,4 +229,32 @@ async fn a_slow_reader_loses_nothing() {
     let topic = unique("slow");
     ensure_topic(&brokers(), &topic, 1).await.unwrap();
     a_slow_reader_is_waited_for(brokers(), &topic).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs KAFKA_BROKERS"]
+async fn a_topic_made_anew_does_not_hold_what_it_held() {
+    let topic = unique("anew");
+    ensure_topic(&brokers(), &topic, 1).await.unwrap();
+    let publisher = publisher(&brokers(), &topic);
+    let all = commits(FIRST, 1, 40);
+    let holds = |position, offset| publisher.holds(FIRST, Position::new(position), offset);
+    assert!(!soon(holds(1, 0)).await.unwrap());
+    let end = soon(publisher.publish(FIRST, &all[..5])).await.unwrap();
+    assert!(soon(holds(5, end)).await.unwrap());
+    assert!(!soon(holds(4, end)).await.unwrap());
+    assert!(!soon(holds(6, end + 1)).await.unwrap());
+
+    let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
+        .set("bootstrap.servers", brokers().brokers)
+        .create()
+        .unwrap();
+    let gone = admin.delete_topics(&[&topic], &AdminOptions::new()).await;
+    gone.unwrap().pop().unwrap().unwrap();
+    // The brokers take a moment to be done with it.
+    soon(async { while ensure_topic(&brokers(), &topic, 1).await.is_err() {} }).await;
+    // It has grown past where it was.
+    soon(async { while publisher.publish(FIRST, &all[5..]).await.is_err() {} }).await;
+    assert!(soon(publisher.end(FIRST)).await.unwrap() > end);
+    assert!(!soon(holds(5, end)).await.unwrap());
 }

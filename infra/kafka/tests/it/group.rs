@@ -1,16 +1,18 @@
 //! Consumers that share a topic.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cqrs_core::{
     AppendToLog, ApplyError, Batch, BusSource, Checkpoint, Clock, ConsumeEvents, MemoryRelayMarks,
-    MemoryStore, Parked, ParkedStreams, Partition, Position, Projection, ProjectionRunner,
-    PublishEvents, Relay, RelayOptions, RunnerOptions, StreamName, TailLog, Timestamp,
+    MemoryStore, Parked, ParkedStreams, Partition, Position, Progress, Projection,
+    ProjectionRunner, PublishEvents, Relay, RelayOptions, RunnerOptions, StreamName, TailLog,
+    Timestamp,
 };
 use cqrs_kafka::{KafkaConfig, KafkaConsumer, ensure_topic};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use crate::support::{FIRST, Wait, append, brokers, commits, mock, publisher, soon, unique};
 
@@ -76,108 +78,174 @@ impl Clock for System {
 }
 
 /// A member at work, until it is told to stop; then it has left.
-fn member(
-    config: &KafkaConfig,
-    topic: &str,
-    rows: &Rows,
-) -> (watch::Sender<bool>, tokio::task::JoinHandle<u64>) {
-    let consumer = KafkaConsumer::join(config.clone(), topic, 4, "projector").unwrap();
-    let (stop, mut stopped) = watch::channel(false);
-    let rows = rows.clone();
-    let work = tokio::spawn(async move {
-        let source = BusSource::new(consumer.clone(), 4, Wait);
-        let runner = ProjectionRunner::new(source, rows, Wait, RunnerOptions::default());
-        let shutdown = async {
-            stopped.wait_for(|stop| *stop).await.unwrap();
-        };
-        runner.run_assigned(&consumer, shutdown).await.unwrap();
-        consumer.close().await;
-        runner.progress().counts().events
-    });
-    (stop, work)
+struct Member {
+    stop: watch::Sender<bool>,
+    progress: Progress,
+    work: JoinHandle<()>,
 }
 
-/// Commits are appended, relayed and projected while members come and go.
-async fn members_come_and_go(config: KafkaConfig, topic: &str) {
-    let log = MemoryStore::new(4);
-    let marks = Arc::new(MemoryRelayMarks::new());
-    let rows = Rows::default();
-    let (stop_relay, mut relay_stopped) = watch::channel(false);
-    let relay = Relay::new(
-        "relay",
-        "a",
-        log.clone(),
-        marks,
-        publisher(&config, topic),
-        (System, Wait),
-        RelayOptions::default(),
-    );
-    let relaying = tokio::spawn(async move {
-        let shutdown = async {
-            relay_stopped.wait_for(|stop| *stop).await.unwrap();
-        };
-        relay.run(shutdown).await.unwrap();
-    });
-    let (stop_writer, writer_stopped) = watch::channel(false);
-    let writer = {
-        let log = log.clone();
-        tokio::spawn(async move {
+impl Member {
+    fn join(config: &KafkaConfig, topic: &str, rows: &Rows) -> Self {
+        let consumer = KafkaConsumer::join(config.clone(), topic, 4, "projector").unwrap();
+        let (stop, mut stopped) = watch::channel(false);
+        let source = BusSource::new(consumer.clone(), 4, Wait);
+        let options = RunnerOptions::default();
+        let runner = ProjectionRunner::new(source, rows.clone(), Wait, options);
+        let progress = runner.progress();
+        let work = tokio::spawn(async move {
+            let shutdown = async {
+                stopped.wait_for(|stop| *stop).await.unwrap();
+            };
+            runner.run_assigned(&consumer, shutdown).await.unwrap();
+            consumer.close().await;
+        });
+        Self {
+            stop,
+            progress,
+            work,
+        }
+    }
+
+    /// Leaves; how many events it has applied.
+    async fn leave(self) -> u64 {
+        self.stop.send_replace(true);
+        soon(self.work).await.unwrap();
+        self.progress.counts().events
+    }
+}
+
+/// Commits that are appended and relayed all the time.
+struct Scene {
+    log: MemoryStore,
+    rows: Rows,
+    stop_relay: watch::Sender<bool>,
+    relaying: JoinHandle<()>,
+    stop_writer: watch::Sender<bool>,
+    writing: JoinHandle<u64>,
+}
+
+impl Scene {
+    fn begin(config: &KafkaConfig, topic: &str) -> Self {
+        let log = MemoryStore::new(4);
+        let (stop_relay, mut relay_stopped) = watch::channel(false);
+        let relay = Relay::new(
+            "relay",
+            "a",
+            log.clone(),
+            Arc::new(MemoryRelayMarks::new()),
+            publisher(config, topic),
+            (System, Wait),
+            RelayOptions::default(),
+        );
+        let relaying = tokio::spawn(async move {
+            let shutdown = async {
+                relay_stopped.wait_for(|stop| *stop).await.unwrap();
+            };
+            relay.run(shutdown).await.unwrap();
+        });
+        let (stop_writer, writer_stopped) = watch::channel(false);
+        let written = log.clone();
+        let writing = tokio::spawn(async move {
             let mut n = 0;
             while !*writer_stopped.borrow() {
-                log.append(append(n)).await.unwrap();
+                written.append(append(n)).await.unwrap();
                 n += 1;
                 if n % 20 == 0 {
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
             }
             n
-        })
-    };
-    let caught_up = async |what: &str| {
+        });
+        Self {
+            log,
+            rows: Rows::default(),
+            stop_relay,
+            relaying,
+            stop_writer,
+            writing,
+        }
+    }
+
+    /// Waits until everything is applied that is in the log by now.
+    async fn caught_up(&self, what: &str) {
         let mut heads = BTreeMap::new();
         for partition in Partition::all(4) {
-            heads.insert(partition, log.head(partition).await.unwrap().get());
+            heads.insert(partition, self.log.head(partition).await.unwrap().get());
         }
         let reached = async {
             while heads
                 .iter()
-                .any(|(&partition, &head)| rows.last(partition) < head)
+                .any(|(&partition, &head)| self.rows.last(partition) < head)
             {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        let waited = tokio::time::timeout(Duration::from_secs(60), reached).await;
+        let waited = tokio::time::timeout(Duration::from_secs(90), reached).await;
         assert!(waited.is_ok(), "{what}: {heads:?}");
-    };
-    let first = member(&config, topic, &rows);
-    caught_up("one").await;
-    let second = member(&config, topic, &rows);
-    let third = member(&config, topic, &rows);
-    caught_up("three").await;
-    first.0.send_replace(true);
-    let mut applied = soon(first.1).await.unwrap();
-    caught_up("two").await;
-    let fourth = member(&config, topic, &rows);
-    second.0.send_replace(true);
-    applied += soon(second.1).await.unwrap();
-    stop_writer.send_replace(true);
-    let written = writer.await.unwrap();
-    caught_up("the end").await;
-    for (stop, work) in [third, fourth] {
-        stop.send_replace(true);
-        applied += soon(work).await.unwrap();
     }
-    stop_relay.send_replace(true);
-    soon(relaying).await.unwrap();
-    let mut commits = 0;
-    for (&partition, positions) in &*rows.0.lock().unwrap() {
-        let due: Vec<_> = (1..=positions.len() as u64).collect();
-        assert_eq!(*positions, due, "{partition}");
-        commits += due.len() as u64;
+
+    /// Stops the writer, lets `members` finish, and checks that each commit was applied once; how many events those were.
+    async fn end(self, members: Vec<Member>) -> u64 {
+        self.stop_writer.send_replace(true);
+        while !self.writing.is_finished() {
+            tokio::task::yield_now().await;
+        }
+        self.caught_up("the end").await;
+        for member in members {
+            member.leave().await;
+        }
+        self.stop_relay.send_replace(true);
+        soon(self.relaying).await.unwrap();
+        let written = self.writing.await.unwrap();
+        let mut commits = 0;
+        for (&partition, positions) in &*self.rows.0.lock().unwrap() {
+            let due: Vec<_> = (1..=positions.len() as u64).collect();
+            assert_eq!(*positions, due, "{partition}");
+            commits += due.len() as u64;
+        }
+        assert_eq!(commits, written);
+        (0..written).map(|n| 1 + n % 3).sum()
     }
-    assert_eq!(commits, written);
-    let events: u64 = (0..written).map(|n| 1 + n % 3).sum();
+}
+
+/// Commits are appended, relayed and projected while members come and go.
+async fn members_come_and_go(config: KafkaConfig, topic: &str) {
+    let scene = Scene::begin(&config, topic);
+    let member = || Member::join(&config, topic, &scene.rows);
+    let first = member();
+    scene.caught_up("one").await;
+    let (second, third) = (member(), member());
+    scene.caught_up("three").await;
+    let mut applied = first.leave().await;
+    scene.caught_up("two").await;
+    let fourth = member();
+    applied += second.leave().await;
+    let progress = [third.progress.clone(), fourth.progress.clone()];
+    let events = scene.end(vec![third, fourth]).await;
+    applied += progress
+        .iter()
+        .map(|progress| progress.counts().events)
+        .sum::<u64>();
     assert_eq!(applied, events, "no event was applied twice");
+}
+
+/// Members come faster than the group agrees about who has what; some leave in good order, some are dropped as they stand.
+async fn a_storm_of_rebalances(config: KafkaConfig, topic: &str) {
+    let scene = Scene::begin(&config, topic);
+    let mut members = VecDeque::new();
+    for round in 0..20_u64 {
+        members.push_back(Member::join(&config, topic, &scene.rows));
+        // From none to a good part of a rebalance.
+        tokio::time::sleep(Duration::from_millis(round * 37 % 200)).await;
+        if members.len() > 3 {
+            let member = members.pop_front().unwrap();
+            match round % 3 {
+                0 => member.work.abort(),
+                _ => drop(member.stop.send_replace(true)),
+            }
+        }
+    }
+    scene.end(members.into()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -186,6 +254,14 @@ async fn members_join_and_leave_and_nothing_is_lost_or_doubled() {
     let topic = unique("members");
     ensure_topic(&brokers(), &topic, 4).await.unwrap();
     members_come_and_go(brokers(), &topic).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs KAFKA_BROKERS"]
+async fn in_a_storm_of_rebalances_nothing_is_lost_or_doubled() {
+    let topic = unique("storm");
+    ensure_topic(&brokers(), &topic, 4).await.unwrap();
+    a_storm_of_rebalances(brokers(), &topic).await;
 }
 
 /// Joins, and gives the first record that comes after a cursor was moved behind `after`.

@@ -6,4 +6,6 @@ mod foreign;
 mod group;
 mod requests;
 mod support;
+#[cfg(feature = "ssl")]
+mod tls;
 mod topic;

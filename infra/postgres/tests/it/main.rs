@@ -5,9 +5,11 @@
     reason = "clippy exempts tests, but not what they share"
 )]
 
+mod faults;
 mod kit;
 mod ledger;
 mod notebook;
 mod projections;
 mod reads;
 mod replays;
+mod tls;
