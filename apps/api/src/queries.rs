@@ -16,10 +16,11 @@ use tokio::time::Instant;
 
 use crate::answers::visible;
 use crate::commands::id;
+use crate::looking::Looking;
 use crate::problems;
 use crate::routes::QueryRoute;
 
-/// How soon a query that waits asks again where nothing tells of progress: as soon as most commits are there …
+/// How soon a query that waits asks again where nothing tells of progress, or what was told is not enough …
 const POLL_FIRST: Duration = Duration::from_millis(2);
 /// … and later less often.
 const POLL_LONGEST: Duration = Duration::from_millis(20);
@@ -28,13 +29,28 @@ const POLL_LONGEST: Duration = Duration::from_millis(20);
 #[derive(Debug, Clone)]
 pub struct QueryEdge<Q> {
     queries: Q,
-    progress: Option<Progress>,
+    wake: Wake,
+}
+
+/// What tells a query that waits for a commit when to ask again.
+#[derive(Debug, Clone)]
+enum Wake {
+    Nothing,
+    Progress(Progress),
+    Looking(Looking),
 }
 
 impl<Q: SocialQueries> QueryEdge<Q> {
     /// Answers from `queries`; `progress` of the projection wakes those that wait for a commit. Without it, they poll.
     pub fn new(queries: Q, progress: Option<Progress>) -> Self {
-        Self { queries, progress }
+        let wake = progress.map_or(Wake::Nothing, Wake::Progress);
+        Self { queries, wake }
+    }
+
+    /// Answers from `queries` of a read model that somebody else feeds; `looking` wakes those that wait for a commit.
+    pub fn beside(queries: Q, looking: Looking) -> Self {
+        let wake = Wake::Looking(looking);
+        Self { queries, wake }
     }
 
     /// Answers one query.
@@ -104,7 +120,7 @@ impl<Q: SocialQueries> QueryEdge<Q> {
         F: Future<Output = Result<T, QueryError>> + Send,
     {
         let deadline = Instant::now() + demand.wait;
-        let mut pause = POLL_FIRST;
+        let mut pause = Duration::ZERO;
         loop {
             match ask().await {
                 Ok(view) => return Ok(view),
@@ -112,21 +128,24 @@ impl<Q: SocialQueries> QueryEdge<Q> {
                     // At the deadline it is asked once more: that answer stands.
                     let progress = self.progress_to(token, pause);
                     let _ = tokio::time::timeout_at(deadline, progress).await;
-                    pause = (pause * 3 / 2).min(POLL_LONGEST);
+                    pause = (pause * 3 / 2).clamp(POLL_FIRST, POLL_LONGEST);
                 }
                 Err(error) => return Err(problems::of_query(error)),
             }
         }
     }
 
-    /// Completes when `token` may be reached: when the projection says so, else after `pause`.
+    /// Completes when `token` may be reached: when that is told, else after `pause`.
     async fn progress_to(&self, token: LogPosition, pause: Duration) {
-        match &self.progress {
+        match &self.wake {
             // A commit that is parked counts as done there, but not for a query.
-            Some(progress) if progress.position(token.partition) < token.position => {
+            Wake::Progress(progress) if progress.position(token.partition) < token.position => {
                 progress.reached(token).await;
             }
-            _ => tokio::time::sleep(pause).await,
+            Wake::Looking(looking) if !looking.has(token) => looking.reached(token).await,
+            // It may have come after the answer: the first time it is asked again at once.
+            Wake::Progress(_) | Wake::Looking(_) => tokio::time::sleep(pause).await,
+            Wake::Nothing => tokio::time::sleep(pause.max(POLL_FIRST)).await,
         }
     }
 }

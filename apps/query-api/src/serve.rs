@@ -7,7 +7,7 @@ use anyhow::Context;
 use cqrs_postgres::PgModels;
 use http_kit::{Health, Metrics};
 use prometheus_client::registry::Registry;
-use social_api::{Api, Never, QueryEdge};
+use social_api::{Api, Looking, Never, QueryEdge};
 use social_read_model::PgQueries;
 use social_service::{Background, Failure, Service};
 
@@ -24,7 +24,8 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let readiness = service.readiness().clone();
     let pool = config.postgres.pool().context("POSTGRES_URL")?;
     let queries = PgQueries::new(PgModels::new(pool, &config.prefix));
-    let edge = QueryEdge::new(queries.clone(), None);
+    let looking = Looking::default();
+    let edge = QueryEdge::beside(queries.clone(), looking.clone());
     let metrics = Arc::new(Metrics::new(Registry::default()));
     let api = Api::<Never, _>::new(None, Some(edge.into()), readiness.clone(), metrics);
     let start = |mut background: Background| async move {
@@ -33,9 +34,10 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         social_service::connect(CHECK, &readiness, ping, |_| Failure::Away).await?;
         let stopping = background.stopping();
         background.spawn("watch", async move {
-            let ask = || queries.ping();
+            let (ask, look) = (|| queries.ping(), || queries.places());
             tokio::select! {
                 () = social_service::watch(CHECK, Health::Down, readiness, ask) => {}
+                () = looking.run(look) => {}
                 () = stopping => {}
             }
             Ok::<(), Infallible>(())

@@ -126,6 +126,23 @@ impl PgReader {
         Ok(read)
     }
 
+    /// How far the live version is, by partition: one statement.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadModelError::NotThere`], [`ReadModelError::Store`].
+    pub async fn places(&self) -> Result<Vec<Position>, ReadModelError> {
+        let client = self.models.pool().get().await;
+        let client = client.map_err(|error| ReadModelError::Store(error.into()))?;
+        let live = client.prepare_cached(&self.fill(LIVE)).await?;
+        let found = client.query_opt(&live, &[&self.projection]).await?;
+        let found = found.ok_or_else(|| ModelError::NoneLive {
+            projection: self.projection.clone(),
+        });
+        let (_, checkpoints) = self.resolve(&found.map_err(ReadModelError::NotThere)?)?;
+        Ok(checkpoints.iter().map(|at| at.position).collect())
+    }
+
     fn fill(&self, sql: &str) -> String {
         self.models.control().fill(sql)
     }

@@ -1,5 +1,6 @@
 //! The queries, each in a snapshot of the live version.
 
+use cqrs_core::Position;
 use cqrs_postgres::{PgModels, PgRead, PgReader, ReadModelError, is_outdated};
 use uuid::Uuid;
 
@@ -50,6 +51,15 @@ impl PgQueries {
     /// Why not.
     pub async fn ping(&self) -> Result<(), ReadModelError> {
         self.reader.begin(&[]).await.map(drop)
+    }
+
+    /// How far the live version is, by partition.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadModelError`].
+    pub async fn places(&self) -> Result<Vec<Position>, ReadModelError> {
+        self.reader.places().await
     }
 
     async fn begin(&self, tokens: &Tokens) -> Result<PgRead, QueryError> {

@@ -37,6 +37,7 @@ async fn a_read_reflects_its_tokens_or_says_that_it_is_behind() {
     let reader = fixture.reader();
     let read = reader.begin(&[token(0, 1), token(0, 0)]).await.unwrap();
     assert_eq!(read.checkpoints(), [at(2)]);
+    assert_eq!(reader.places().await.unwrap(), [Position::new(2)]);
     for behind in [token(0, 2), token(0, 3)] {
         let refused = reader.begin(&[token(0, 1), behind]).await.unwrap_err();
         let named = matches!(refused, ReadModelError::Behind { token, .. } if token == behind);
@@ -77,6 +78,11 @@ async fn a_layout_that_is_not_known_is_not_read() {
     let fixture = fixture();
     fixture.counts(&STRICT).await;
     let newer = PgReader::new(fixture.models.clone(), "counts", 2);
+    let refused = newer.places().await.unwrap_err();
+    assert!(
+        matches!(refused, ReadModelError::NotThere(ModelError::Layout { .. })),
+        "{refused:?}"
+    );
     let refused = newer.begin(&[]).await.unwrap_err();
     let layout = ModelError::Layout {
         projection: "counts".to_owned(),
