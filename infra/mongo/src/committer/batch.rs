@@ -120,6 +120,8 @@ pub(super) struct Batch {
     /// The last member of each stream.
     last: HashMap<StreamName, usize, FixedState>,
     lost: Vec<Lost>,
+    /// The streams of which one has lost its version.
+    broken: HashSet<StreamName, FixedState>,
     /// Questions that these members may answer.
     asked: Vec<Asked>,
     until: Instant,
@@ -133,6 +135,7 @@ impl Batch {
             open: VecDeque::new(),
             last: HashMap::default(),
             lost: Vec::new(),
+            broken: HashSet::default(),
             asked: Vec::new(),
             until,
             pause: None,
@@ -287,6 +290,7 @@ impl Batch {
             }
         }
         self.open = kept;
+        self.broken.extend(broken.iter().cloned());
         broken
     }
 
@@ -343,9 +347,9 @@ impl Batch {
         pause
     }
 
-    /// Until when to try, and who lost.
-    pub(super) fn into_lost(self) -> (Instant, Vec<Lost>) {
-        (self.until, self.lost)
+    /// Until when to try, who lost, and the streams of which one has lost its version.
+    pub(super) fn into_lost(self) -> (Instant, Vec<Lost>, HashSet<StreamName, FixedState>) {
+        (self.until, self.lost, self.broken)
     }
 }
 

@@ -37,6 +37,8 @@ pub(super) struct State {
     late: Vec<Vec<Arc<RawDocumentBuf>>>,
     /// Reads that fail before one is answered again.
     pub(super) failing_reads: u32,
+    /// Reads that were answered.
+    pub(super) reads: usize,
     pub(super) inserts: usize,
     /// Who was sent, and by whom.
     pub(super) sent: HashSet<(CommandId, i64)>,
@@ -55,6 +57,7 @@ impl MemoryEngine {
             script: VecDeque::new(),
             late: Vec::new(),
             failing_reads: 0,
+            reads: 0,
             inserts: 0,
             sent: HashSet::new(),
             confirmations: 0,
@@ -94,6 +97,7 @@ impl MemoryEngine {
         if state.random.next_u64() % 100 < percent / 2 {
             return Err(StoreFailure::new("injected"));
         }
+        state.reads += 1;
         Ok(read(&state))
     }
 }

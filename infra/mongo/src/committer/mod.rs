@@ -18,7 +18,8 @@
 //! 4. A document that stands at its position counts as landed by us only where it bears our writer's number; with
 //!    our command's id but another writer's number it is somebody else's commit of the same command: a repeat.
 //! 5. A member that has lost its (stream, version), or whose command stands elsewhere, takes with it every later
-//!    commit of its stream, in the batch and in the queue: they were decided on a state that never came to be.
+//!    commit of its stream, in the batch and in the queue, that was called before it is answered: they were decided
+//!    on a state that never came to be.
 //!    Members of other streams keep their order.
 //! 6. Cached heads are hints. A head was the stream's head once, so it is the end of a commit; where it is so no
 //!    longer, the index refuses the insert. A stream that is not cached is read before its commit is numbered,
@@ -484,26 +485,42 @@ impl<E: Engine> Committer<E> {
 
     /// Answers those that were refused: with the first answer where the command stands in the log, else the conflict.
     async fn answer_lost(&mut self, batch: Batch) {
-        let (until, lost) = batch.into_lost();
+        let (until, lost, broken) = batch.into_lost();
+        let found = self.look_for(&lost, until).await;
+        // Called while these had no answer: decided on the same state that never came to be.
+        let late = broken
+            .iter()
+            .flat_map(|stream| self.queue.take_appends(stream));
+        let late: Vec<_> = late.map(Lost::from).collect();
+        self.answer_all(lost, &found);
+        let found = self.look_for(&late, until).await;
+        self.answer_all(late, &found);
+    }
+
+    /// Those of their commands that stand in the log.
+    async fn look_for(&self, lost: &[Lost], until: Instant) -> Result<Vec<Stub>, StoreFailure> {
         if lost.is_empty() {
-            return;
+            return Ok(Vec::new());
         }
         let commands: Vec<_> = lost.iter().map(|lost| lost.command).collect();
         let mut backoff = BACKOFF;
-        let found = loop {
+        loop {
             match self.engine.by_commands(commands.clone()).await {
-                Ok(found) => break Ok(found),
-                Err(failure) if Instant::now() >= until => break Err(failure),
+                Ok(found) => return Ok(found),
+                Err(failure) if Instant::now() >= until => return Err(failure),
                 Err(_) => tokio::time::sleep(backoff).await,
             }
             backoff = (backoff * 2).min(BACKOFF_MAX);
-        };
+        }
+    }
+
+    fn answer_all(&mut self, lost: Vec<Lost>, found: &Result<Vec<Stub>, StoreFailure>) {
         for lost in lost {
             let actual = self
                 .heads
                 .get(&lost.stream)
                 .map_or(lost.actual, |head| head.version);
-            match &found {
+            match found {
                 Ok(found) => lost.answer(self.partition, found, actual),
                 Err(failure) => lost.fail(failure),
             }

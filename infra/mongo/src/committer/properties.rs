@@ -1,12 +1,14 @@
 //! Several committers on one partition, any interleaving, any faults, any crashes: the log's promises hold.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cqrs_core::testing::SeededRandom;
 use cqrs_core::{AppendError, Appended, CommandId, ExpectedVersion, Random, StreamName};
+use futures_util::future::{Either, select};
 use proptest::prelude::*;
 
 use super::harness::{Answer, Harness, after, command, exactly, stream};
@@ -240,14 +242,27 @@ async fn client(world: &World, seed: u64, first: u64) {
             decided_on: Some(number),
         };
         let place = random.next_u64();
-        let outcome = world.call(&call, place);
-        // The next one is called before the first one is answered.
+        let mut outcome = pin!(world.call(&call, place));
+        // The next one is called before the first one is answered: at once, into its group, or while that is on its way.
         let chained = random.next_u64().is_multiple_of(2);
-        let chained = chained.then(|| world.call(&next, place));
+        let mut known = None;
+        if chained && random.next_u64().is_multiple_of(2) {
+            let pause = pin!(tokio::time::sleep(Duration::from_millis(
+                random.next_u64() % 10
+            )));
+            if let Either::Left((outcome, _)) = select(outcome.as_mut(), pause).await {
+                known = Some(outcome);
+            }
+        }
+        let chained = (chained && known.is_none()).then(|| world.call(&next, place));
         // The same one by another process, at the same time.
         let twin = random.next_u64().is_multiple_of(6);
         let twin = twin.then(|| world.call(&call, place + 1));
-        world.settle(&call, &random, outcome.await).await;
+        let outcome = match known {
+            Some(outcome) => outcome,
+            None => outcome.await,
+        };
+        world.settle(&call, &random, outcome).await;
         if let Some(twin) = twin {
             twin.await;
         }

@@ -105,6 +105,35 @@ async fn who_loses_its_version_takes_its_streams_later_commits_with_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn until_it_is_answered_who_lost_its_version_takes_later_ones_with_it() {
+    let engine = MemoryEngine::script([]);
+    let committer = Harness::start(&engine, 1);
+    assert_eq!(
+        landed(committer.append(1, &stream(1), exactly(0))).await.0,
+        1
+    );
+    rival(&engine, 100, &stream(1));
+    let reads = engine.state().reads;
+    let lost = committer.append(2, &stream(1), exactly(1));
+    // It is read what stands at its position. Then it is looked for by its command, which takes a while.
+    while engine.state().reads == reads {
+        tokio::task::yield_now().await;
+    }
+    engine.state().failing_reads = 3;
+    while engine.state().failing_reads == 3 {
+        tokio::task::yield_now().await;
+    }
+    let later = committer.append(3, &stream(1), exactly(2));
+    let other = committer.append(4, &stream(2), exactly(0));
+    assert_eq!(conflicted(lost).await, 2);
+    assert_eq!(conflicted(later).await, 2);
+    assert_eq!(landed(other).await, (3, 1, false));
+    let again = committer.append(5, &stream(1), exactly(2));
+    assert_eq!(landed(again).await.1, 3);
+    committer.end().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_others_appended_and_the_caller_has_read_is_no_conflict() {
     let engine = MemoryEngine::script([]);
     let committer = Harness::start(&engine, 1);
@@ -149,9 +178,18 @@ async fn a_repeat_fails_what_follows_in_its_stream_and_moves_the_others_up() {
     let repeat = committer.append(1, &stream(1), ExpectedVersion::Any);
     let later = committer.append(2, &stream(1), ExpectedVersion::Any);
     let other = committer.append(3, &stream(2), exactly(0));
+    // In the queue, not in the batch: the batch holds eight.
+    let filler: Vec<_> = (0..5)
+        .map(|n| committer.append(10 + n, &stream(10 + n), exactly(0)))
+        .collect();
+    let queued = committer.append(4, &stream(1), ExpectedVersion::Any);
     assert_eq!(landed(repeat).await, (1, 1, true));
     assert_eq!(conflicted(later).await, 1);
+    assert_eq!(conflicted(queued).await, 1);
     assert_eq!(landed(other).await, (2, 1, false));
+    for answer in filler {
+        assert_eq!(landed(answer).await.1, 1);
+    }
     committer.end().await;
 }
 
