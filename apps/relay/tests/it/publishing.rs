@@ -73,3 +73,16 @@ fn relays_share_the_partitions_and_take_over() {
     read(&stage, &consumer, &mut found, 60 * EVENTS);
     metric_reaches(&mut second.client(), "relay_partitions", 4);
 }
+
+#[test]
+#[ignore = "needs MONGODB_URI, KAFKA_BROKERS and KAFKA_TLS_BROKERS"]
+#[cfg(feature = "ssl")]
+fn by_tls_and_with_a_login_it_arrives_all_the_same() {
+    let stage = Stage::new();
+    stage.append(0, 20);
+    let secured = std::env::var("KAFKA_TLS_BROKERS").unwrap();
+    let mut relay = stage.start_on(&secured);
+    let (consumer, mut found) = (stage.consumer(), BTreeMap::new());
+    read(&stage, &consumer, &mut found, 20 * EVENTS);
+    assert_eq!(relay.signal("TERM"), Some(0));
+}

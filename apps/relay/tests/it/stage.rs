@@ -47,10 +47,15 @@ impl Stage {
     }
 
     pub(crate) fn start(&self) -> Process {
+        self.start_on(&self.brokers)
+    }
+
+    /// Starts one that speaks to the brokers by another address of theirs.
+    pub(crate) fn start_on(&self, brokers: &str) -> Process {
         let mut command = social_test_kit::command(env!("CARGO_BIN_EXE_relay"));
         command
             .env("MONGODB_URI", &self.uri)
-            .env("KAFKA_BROKERS", &self.brokers)
+            .env("KAFKA_BROKERS", brokers)
             .env("SOCIAL_EVENTS_TOPIC", &self.topic);
         let process = Process::start(&mut command);
         readiness(&mut process.client(), |report| report["status"] == "ok");
