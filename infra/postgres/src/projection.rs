@@ -25,6 +25,7 @@
 //! | a statement for several events exceeds the server's time-out | the same, each part smaller, so that its statements are | what is done in time is committed; one event that is not is [`ApplyError::Store`]: never parked for |
 //! | a parked commit cannot be read back | its stream stays parked | [`ApplyError::Poison`] on its release |
 //! | a cached statement no longer fits its table (0A000) | the statements are forgotten; batch, release or read is tried once more | as then |
+//! | the writer stands still, or its host is lost, with the lock held | the server ends its session after the statement time-out | whoever is next goes on; the writer's own end is [`ApplyError::Store`] |
 //! | the server crashes after the answer | the tail may be lost (`synchronous_commit = off`): rows, checkpoint and parked events together | the slice is applied again |
 //! | the version is retired meanwhile | its checkpoint rows are gone | [`ApplyError::Stale`], then [`ApplyError::Store`] on load |
 

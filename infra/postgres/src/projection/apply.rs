@@ -15,8 +15,10 @@ use crate::projection::{Mode, PgProjection, big};
 use crate::transaction::Transaction;
 use crate::writer::Writer;
 
-/// What a lost tail takes with it is applied again, so nothing waits for the disk.
-pub(super) const BEGIN: &str = "BEGIN; SET LOCAL synchronous_commit TO off";
+/// What a lost tail takes with it is applied again, so nothing waits for the disk. And whoever stands still in here, or is gone
+/// without a word, keeps the partition's lock no longer than any statement may take.
+pub(super) const BEGIN: &str = "BEGIN; SELECT set_config('synchronous_commit', 'off', true),
+    set_config('idle_in_transaction_session_timeout', current_setting('statement_timeout'), true)";
 
 /// Waits for whoever holds the gate of the version alone.
 pub(super) const GATE: &str = "SELECT pg_advisory_xact_lock_shared(hashtext($1), $2)";

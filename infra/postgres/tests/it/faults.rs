@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use cqrs_core::{ApplyError, Batch, EventRef, ParkedStreams, Projection, RecordedEvent};
 use cqrs_postgres::{
-    ApplyFailure, Column, PgModels, PgOptions, PgProjection, PgReadModel, PgReader, SqlType, Table,
-    Writer,
+    ApplyFailure, Column, PgModels, PgOptions, PgProjection, PgReadModel, PgReader, SchemaName,
+    SqlType, Table, Writer,
 };
+
+use tokio::sync::Notify;
 
 use crate::kit::{Fixture, PARTITION, at, batch, first_of, fixture, prefix, stream};
 
@@ -22,7 +24,11 @@ static PERSON: Table = Table {
 
 /// People: `child` is written before its parent, which is looked for at the end only; `orphan` has none; `slow` takes
 /// 20 milliseconds of the statement that it shares with the others, `endless` all of its time.
-struct People;
+#[derive(Default)]
+struct People {
+    /// Told once it stands still in the middle of a slice, for ever.
+    frozen: Option<Arc<Notify>>,
+}
 
 impl PgReadModel for People {
     fn name(&self) -> &str {
@@ -77,6 +83,10 @@ impl PgReadModel for People {
         for row in writer.query(known, &[&parents]).await? {
             row.try_get::<_, Option<&str>>(0)?;
         }
+        if let Some(frozen) = &self.frozen {
+            frozen.notify_one();
+            std::future::pending::<()>().await;
+        }
         writer.execute("SELECT pg_sleep($1)", &[&seconds]).await?;
         writer.insert(people).await?;
         let add = "INSERT INTO {schema}.parent SELECT unnest($1::text[]) ON CONFLICT DO NOTHING";
@@ -86,16 +96,21 @@ impl PgReadModel for People {
 }
 
 /// One connection, whose statements take 300 milliseconds at most.
-async fn people() -> (Fixture, PgProjection<People>) {
+fn models(prefix: &SchemaName) -> PgModels {
     let mut options = PgOptions::parse(&std::env::var("POSTGRES_URL").unwrap()).unwrap();
     options.max_connections = 1;
     options.statement_timeout = Duration::from_millis(300);
+    PgModels::new(options.pool().unwrap(), prefix)
+}
+
+async fn people() -> (Fixture, PgProjection<People>) {
     let fixture = Fixture {
-        models: PgModels::new(options.pool().unwrap(), &prefix()),
+        models: models(&prefix()),
         ..fixture()
     };
-    let live = fixture.models.open(&People, 1).await.unwrap();
-    let projection = PgProjection::new(fixture.models.clone(), live, Arc::new(People));
+    let people = People::default();
+    let live = fixture.models.open(&people, 1).await.unwrap();
+    let projection = PgProjection::new(fixture.models.clone(), live, Arc::new(people));
     (fixture, projection)
 }
 
@@ -285,5 +300,36 @@ async fn parked_rows_that_cannot_be_read_hold_no_other_stream_up() {
         .apply(&batch(2, 3, &commits[2..], &rest))
         .await
         .unwrap();
+    assert_eq!(count(&fixture).await, 1);
+}
+
+#[tokio::test]
+#[ignore = "needs POSTGRES_URL"]
+async fn a_writer_that_stands_still_does_not_keep_its_partition() {
+    let (fixture, projection) = people().await;
+    fixture.append(1, &["child"]).await;
+    let commits = fixture.commits().await;
+    let apply = first_of(&commits);
+    let batch = batch(0, 1, &commits, &apply);
+    // As a process that is stopped: it holds the lock, and neither goes on nor goes away.
+    let frozen = Arc::new(Notify::new());
+    let people = People {
+        frozen: Some(Arc::clone(&frozen)),
+    };
+    let version = projection.version().clone();
+    let prefix = version.schema.as_str().strip_suffix("_1").unwrap();
+    let models = models(&SchemaName::parse(prefix).unwrap());
+    let zombie = PgProjection::new(models, version, Arc::new(people));
+    let (zombie, next) = (zombie.apply(&batch), async {
+        frozen.notified().await;
+        while let Err(error) = projection.apply(&batch).await {
+            assert!(matches!(error, ApplyError::Store { .. }), "{error:?}");
+        }
+    });
+    let (zombie, next) = (std::pin::pin!(zombie), std::pin::pin!(next));
+    let both = futures_util::future::select(zombie, next);
+    let ended = tokio::time::timeout(Duration::from_secs(60), both).await;
+    let ended = ended.expect("the partition is free in time");
+    assert!(matches!(ended, futures_util::future::Either::Right(_)));
     assert_eq!(count(&fixture).await, 1);
 }
