@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::io;
 
-use cqrs_core::{ApplyError, BoxError};
+use cqrs_core::{ApplyError, BoxError, EventId, StreamName};
 use deadpool_postgres::PoolError;
 use tokio_postgres::error::SqlState;
 
@@ -36,6 +36,15 @@ impl ApplyFailure {
             source: source.into(),
         }
     }
+}
+
+/// One event alone exceeds the server's time-out.
+#[derive(Debug, thiserror::Error)]
+#[error("event {event} of stream `{stream}` takes longer than a statement may")]
+pub(crate) struct TooSlow {
+    pub(crate) event: EventId,
+    pub(crate) stream: StreamName,
+    pub(crate) source: BoxError,
 }
 
 impl From<tokio_postgres::Error> for ApplyFailure {

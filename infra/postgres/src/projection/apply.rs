@@ -9,7 +9,9 @@ use futures_util::FutureExt;
 use futures_util::future::{join, join5};
 use tokio_postgres::types::ToSql;
 
-use crate::error::{ApplyFailure, away, driver_error, is_data_fault, is_outdated, is_too_slow};
+use crate::error::{
+    ApplyFailure, TooSlow, away, driver_error, is_data_fault, is_outdated, is_too_slow,
+};
 use crate::model::PgReadModel;
 use crate::projection::{Mode, PgProjection, big};
 use crate::transaction::Transaction;
@@ -143,7 +145,10 @@ impl<M: PgReadModel> PgProjection<M> {
         let ApplyFailure { index, source } = failure;
         let index = match driver_error(source.as_ref()) {
             // Fewer events may be done in time; one is waited for, since the server may only be busy.
-            Some(error) if is_too_slow(error) && events.len() > 1 => events.len(),
+            Some(error) if is_too_slow(error) => match events {
+                [event] => return Err(away(too_slow(event, source))),
+                several => several.len(),
+            },
             Some(error) if !is_data_fault(error) => return Err(ApplyError::Store { source }),
             _ if events.len() == 1 => 0,
             _ => index.unwrap_or(events.len()),
@@ -251,6 +256,14 @@ fn recorded(commits: &[RecordedCommit], event: EventRef) -> Result<RecordedEvent
         .recorded_events()
         .nth(event.event)
         .ok_or_else(|| "the batch names an event that its commit does not hold".into())
+}
+
+fn too_slow(event: &RecordedEvent<'_>, source: BoxError) -> TooSlow {
+    TooSlow {
+        event: event.id,
+        stream: event.commit.stream.clone(),
+        source,
+    }
 }
 
 /// Checks what is deferred to the end of the transaction, and leaves it deferred.
