@@ -4,7 +4,7 @@
 //! stall is seen by all commands that it delays (no coordinated omission). Each command has a key, as that of a careful client; the
 //! query is asked of another process with the command's token, and waits.
 //!
-//! `SOCIAL_E2E_RATE` commands a second (20) for `SOCIAL_E2E_SECONDS` (5), twice, in turn with the [`Bare`] chain. The figures
+//! `SOCIAL_E2E_RATE` commands a second (20) for `SOCIAL_E2E_SECONDS` (2), twice, in turn with the [`Bare`] chain. The figures
 //! are told and not judged; of a release build, on a quiet machine:
 //! `SOCIAL_E2E_RATE=200 SOCIAL_E2E_SECONDS=30 cargo test --release --workspace --all-features --test e2e latency -- --ignored --nocapture`
 
@@ -32,7 +32,7 @@ const CLIENTS: usize = 100;
 fn every_command_becomes_visible_at_a_fixed_rate() {
     let pace = Pace {
         rate: number("SOCIAL_E2E_RATE", 20),
-        seconds: number("SOCIAL_E2E_SECONDS", 5),
+        seconds: number("SOCIAL_E2E_SECONDS", 2),
     };
     let mut system = System::start();
     let (hot, attempts) = hot_posts(&mut system.commands(), SEED, HOT);
