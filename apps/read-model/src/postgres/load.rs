@@ -27,10 +27,14 @@ struct Keys {
 }
 
 impl Keys {
-    fn of(events: &[Happened]) -> Self {
+    /// Without what is under the posts `empty`.
+    fn of(events: &[Happened], empty: &BTreeSet<Uuid>) -> Self {
         let mut keys = Self::default();
         for event in events {
             match event {
+                Happened::ToPost(post, _) if empty.contains(post) => {
+                    keys.posts.insert(*post);
+                }
                 Happened::ToPost(post, event) => keys.of_post(*post, event),
                 Happened::ToAuthor(actor, _) => {
                     keys.authors.insert(actor.clone());
@@ -78,7 +82,28 @@ impl Keys {
 
 /// The rows that `events` can touch, as they are stored.
 pub(super) async fn load(writer: &Writer<'_>, events: &[Happened]) -> Result<Slice, Error> {
-    let keys = Keys::of(events);
+    // Nothing is stored under a post that begins here, so nothing is looked for there.
+    let created = events.iter().filter_map(|event| match event {
+        Happened::ToPost(post, PostEvent::PostCreated(_)) => Some(*post),
+        _ => None,
+    });
+    let created: BTreeSet<Uuid> = created.collect();
+    let slice = load_except(writer, events, &created).await?;
+    let stored = |post: &Uuid| slice.posts.get(post).and_then(Cell::get).is_some();
+    if created.iter().any(stored) {
+        // It does not begin here: the event comes again.
+        return load_except(writer, events, &BTreeSet::new()).await;
+    }
+    Ok(slice)
+}
+
+/// The same without what is under the posts `empty`.
+async fn load_except(
+    writer: &Writer<'_>,
+    events: &[Happened],
+    empty: &BTreeSet<Uuid>,
+) -> Result<Slice, Error> {
+    let keys = Keys::of(events, empty);
     let under_comments = try_join(
         comments_of_deleted(writer, &keys),
         comment_likes(writer, &keys),
@@ -102,7 +127,7 @@ pub(super) async fn load(writer: &Writer<'_>, events: &[Happened]) -> Result<Sli
     for (key, comment) in of_deleted {
         slice.comments.insert(key, Cell::loaded(Some(comment)));
     }
-    slice.commenters = commenters(writer, events, &slice).await?;
+    slice.commenters = commenters(writer, events, &slice, empty).await?;
     Ok(slice)
 }
 
@@ -237,10 +262,12 @@ async fn commenters(
     writer: &Writer<'_>,
     events: &[Happened],
     slice: &Slice,
+    empty: &BTreeSet<Uuid>,
 ) -> Result<BTreeMap<(Uuid, String), Cell<Commenter>>, Error> {
     let mut keys = BTreeSet::new();
     for event in events {
         match event {
+            Happened::ToPost(post, _) if empty.contains(post) => {}
             Happened::ToPost(post, PostEvent::CommentAdded(added)) => {
                 keys.insert((*post, added.author.clone()));
             }

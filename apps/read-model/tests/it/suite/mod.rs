@@ -3,6 +3,7 @@
 pub(crate) mod lookups;
 pub(crate) mod parked;
 pub(crate) mod recounted;
+pub(crate) mod repeats;
 pub(crate) mod tokens;
 pub(crate) mod walks;
 
@@ -17,6 +18,7 @@ macro_rules! social_queries_suite {
         social_queries_suite!(@each $harness, $ignore,
             recounted::{every_answer_equals_a_recount_in_any_slicing}
             recounted::{every_answer_equals_a_recount_over_partitions}
+            repeats::{a_slice_that_comes_again_counts_only_what_is_new}
             walks::{walks_neither_skip_nor_repeat_while_posts_arrive}
             walks::{a_foreign_cursor_is_refused}
             lookups::{a_deleted_post_is_gone_with_all_under_it}
