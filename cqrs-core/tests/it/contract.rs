@@ -11,6 +11,17 @@ mod one_partition {
     cqrs_core::relay_marks_contract!(cqrs_core::MemoryRelayMarks::new());
 }
 
+mod log_and_ledger_in_one {
+    use cqrs_core::MemoryStore;
+    use cqrs_core::testing::contract::alone::OneStore;
+
+    // What it holds in place of a disk is all that there is.
+    cqrs_core::one_store_contract!(OneStore {
+        store: MemoryStore::new(2),
+        restart: async |store: MemoryStore| store,
+    });
+}
+
 mod four_partitions {
     cqrs_core::event_log_contract!(cqrs_core::MemoryStore::new(4));
     cqrs_core::projection_contract!(super::InMemory::open());

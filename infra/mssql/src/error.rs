@@ -21,11 +21,19 @@ pub enum ConnectError {
     /// The handshake or the login failed.
     #[error("could not log in to the server")]
     Login(#[source] Arc<dyn Error + Send + Sync>),
+    /// The database is not there, or not for this user, and could not be made.
+    #[error("the database `{name}` is not there for this user, who cannot make it")]
+    Database {
+        /// As the options name it.
+        name: String,
+        /// What the server said.
+        source: Arc<dyn Error + Send + Sync>,
+    },
     /// The tables could not be made or looked at.
     #[error("could not make the ledger's tables")]
     Tables(#[source] Arc<dyn Error + Send + Sync>),
-    /// Another process held the lock for making tables for too long.
-    #[error("another process is changing the ledger's tables")]
+    /// Another connection, or another process, is making the tables, and was for too long.
+    #[error("somebody else is making the ledger's tables")]
     Busy,
     /// The tables are from a later version of this code.
     #[error("the ledger's tables have version {found}, this code knows {known}")]

@@ -26,6 +26,9 @@ use crate::name::SchemaName;
 /// | `trust=any` | `TrustServerCertificate=true` | it is not checked |
 /// | `schema=cqrs_ledger` (default) | – | the schema of the tables |
 ///
+/// Where the database is missing, it is made by the first connection, if the user may make one; with it and the
+/// tables in it, all else of the ledger is made from the log.
+///
 /// # Example
 ///
 /// ```
@@ -55,6 +58,8 @@ pub struct MssqlOptions {
     pub connect_timeout: Duration,
     /// After how long a call is given up, and its connection with it; 10 s unless told.
     pub call_timeout: Duration,
+    /// After how long the making of the database or of one version of the tables is given up; 2 min unless told.
+    pub make_timeout: Duration,
     /// After how long a connection is replaced; 30 min unless told.
     pub max_lifetime: Duration,
     /// After how long an unused connection is closed; 10 min unless told.
@@ -155,6 +160,7 @@ impl MssqlOptions {
             wait_timeout: Duration::from_secs(2),
             connect_timeout: parts.connect_timeout.unwrap_or(Duration::from_secs(5)),
             call_timeout: parts.call_timeout.unwrap_or(Duration::from_secs(10)),
+            make_timeout: Duration::from_secs(2 * 60),
             max_lifetime: Duration::from_secs(30 * 60),
             max_idle: Duration::from_secs(10 * 60),
         })
@@ -185,6 +191,11 @@ impl MssqlOptions {
     #[must_use]
     pub fn schema(&self) -> &SchemaName {
         &self.schema
+    }
+
+    /// The database; `master` where none was told, which is where a login begins.
+    pub(crate) fn database(&self) -> &str {
+        self.database.as_deref().unwrap_or("master")
     }
 
     pub(crate) fn driver(&self) -> Config {

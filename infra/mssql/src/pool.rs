@@ -1,6 +1,7 @@
 //! Connections, each for one call at a time.
 
 mod connection;
+mod database;
 mod open;
 mod tables;
 

@@ -5,10 +5,13 @@ use social_test_kit::{Answer, get, write};
 
 use crate::stage::{Stage, metric, post};
 
-#[test]
-#[ignore = "needs MONGODB_URI and POSTGRES_URL"]
-fn every_command_is_taken() {
-    let stage = Stage::new();
+on_each_ledger!(
+    every_command_is_taken,
+    a_handle_has_one_owner,
+    keys_and_all_that_was_answered_survive_a_crash,
+);
+
+fn every_command_is_taken(stage: Stage) {
     let server = stage.start(&[]);
     let client = &mut server.client();
     let register = json!({"handle": "Ada", "display_name": "Ada"});
@@ -54,10 +57,7 @@ fn every_command_is_taken() {
     assert_eq!(metric(client, "append_queue"), 0);
 }
 
-#[test]
-#[ignore = "needs MONGODB_URI and POSTGRES_URL"]
-fn a_handle_has_one_owner() {
-    let stage = Stage::new();
+fn a_handle_has_one_owner(stage: Stage) {
     let server = stage.start(&[]);
     let client = &mut server.client();
     let mut register = |actor: &str, handle: &str| {
@@ -83,10 +83,7 @@ fn assert_replayed(first: &Answer, again: &Answer) {
     assert_eq!(essence(first), essence(again));
 }
 
-#[test]
-#[ignore = "needs MONGODB_URI and POSTGRES_URL"]
-fn keys_and_all_that_was_answered_survive_a_crash() {
-    let stage = Stage::new();
+fn keys_and_all_that_was_answered_survive_a_crash(stage: Stage) {
     let mut server = stage.start(&[]);
     let client = &mut server.client();
     let create = write("ada", "POST", "/v1/posts", &json!({"message": "hi"})).key("create");

@@ -130,7 +130,7 @@ fn one_of_each() -> Vec<Value> {
 #[test]
 #[ignore = "needs MONGODB_URI, POSTGRES_URL and KAFKA_BROKERS"]
 fn every_command_by_message_is_answered_and_happens_once() {
-    let stage = Stage::new();
+    let stage = Stage::on_postgres();
     let topics = Topics::of(&stage);
     let server = topics.start(&stage);
     let commands = one_of_each();
@@ -159,7 +159,7 @@ fn every_command_by_message_is_answered_and_happens_once() {
 #[test]
 #[ignore = "needs MONGODB_URI, POSTGRES_URL and KAFKA_BROKERS"]
 fn a_command_by_message_and_over_http_is_the_same_command() {
-    let stage = Stage::new();
+    let stage = Stage::on_postgres();
     let topics = Topics::of(&stage);
     let mut server = topics.start(&stage);
     let create = json!({"id": uuid(POST), "message": "a"});

@@ -40,7 +40,7 @@ fn help_and_version_are_told() {
 #[test]
 #[ignore = "needs MONGODB_URI and POSTGRES_URL"]
 fn signals_drain_and_end_with_0() {
-    let stage = Stage::new();
+    let stage = Stage::on_postgres();
     for signal in ["TERM", "INT"] {
         let mut server = stage.start(&[]);
         post(&mut server.client(), "ada");

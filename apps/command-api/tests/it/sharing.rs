@@ -1,29 +1,102 @@
 //! Two processes on one log and one ledger.
 
+use std::sync::Barrier;
 use std::thread;
 
 use serde_json::{Value, json};
-use social_test_kit::{Client, Request, write};
+use social_test_kit::{Answer, Client, Process, Request, write};
 
 use crate::stage::{Stage, metric, post};
 
+on_each_ledger!(
+    one_key_at_two_processes_at_once_has_one_effect,
+    one_key_fifty_times_at_once_has_one_effect,
+    one_handle_asked_for_at_two_processes_at_once_has_one_owner,
+    two_processes_write_under_one_post,
+);
+
+/// Whether it says that the same command is still running.
+fn is_running(answer: &Answer) -> bool {
+    answer.status == 409 && answer.value()["type"] == "/problems/in-progress"
+}
+
 /// Sends `request` until it is no longer told that the same is still running.
 fn settled(client: &mut Client, request: &Request) -> (u16, Vec<u8>) {
-    let answer = social_test_kit::until(|| {
-        let answer = client.send(request);
-        let running = answer.status == 409 && answer.value()["type"] == "/problems/in-progress";
-        match running {
-            false => Ok(answer),
-            true => Err("it is still running".to_owned()),
-        }
+    let answer = social_test_kit::until(|| match client.send(request) {
+        answer if is_running(&answer) => Err("it is still running".to_owned()),
+        answer => Ok(answer),
     });
     (answer.status, answer.body)
 }
 
-#[test]
-#[ignore = "needs MONGODB_URI and POSTGRES_URL"]
-fn one_key_at_two_processes_at_once_has_one_effect() {
-    let stage = Stage::new();
+fn commits(servers: &[Process]) -> u64 {
+    let commits = servers
+        .iter()
+        .map(|server| metric(&mut server.client(), "commits_total"));
+    commits.sum()
+}
+
+/// 25 times at each of two processes: a creation without an id of the client's, and a command that reserves.
+fn one_key_fifty_times_at_once_has_one_effect(stage: Stage) {
+    let servers = [stage.start(&[]), stage.start(&[])];
+    let register = |handle| json!({"handle": handle, "display_name": "Ada"});
+    for (round, method, path, body, other, status) in [
+        (
+            1,
+            "POST",
+            "/v1/posts",
+            json!({"message": "a"}),
+            json!({"message": "b"}),
+            201,
+        ),
+        (
+            2,
+            "PUT",
+            "/v1/authors/me",
+            register("ada"),
+            register("bob"),
+            200,
+        ),
+    ] {
+        let key = round.to_string();
+        let request = write("ada", method, path, &body).key(&key);
+        let start = Barrier::new(50);
+        let answers: Vec<_> = thread::scope(|scope| {
+            let asked: Vec<_> = (0..50)
+                .map(|nth| {
+                    let (mut client, start, request) =
+                        (servers[nth % 2].client(), &start, &request);
+                    scope.spawn(move || {
+                        start.wait();
+                        client.send(request)
+                    })
+                })
+                .collect();
+            asked
+                .into_iter()
+                .map(|asked| asked.join().unwrap())
+                .collect()
+        });
+        let first = settled(&mut servers[0].client(), &request);
+        assert_eq!(first.0, status);
+        let (running, given): (Vec<_>, Vec<_>) = answers.into_iter().partition(is_running);
+        for answer in given {
+            assert_eq!((answer.status, answer.body), first);
+        }
+        for answer in running {
+            assert!(answer.header("retry-after").is_some());
+        }
+        assert_eq!(commits(&servers), round);
+        for server in &servers {
+            let other = write("ada", method, path, &other).key(&key);
+            server.send(&other).expect_problem(422, "key-reused");
+            assert_eq!(settled(&mut server.client(), &request), first);
+        }
+        assert_eq!(commits(&servers), round);
+    }
+}
+
+fn one_key_at_two_processes_at_once_has_one_effect(stage: Stage) {
     let servers = [stage.start(&[]), stage.start(&[])];
     for round in 0..20 {
         let body = json!({"message": format!("{round}")});
@@ -38,17 +111,10 @@ fn one_key_at_two_processes_at_once_has_one_effect() {
         assert_eq!(answers[0].0, 201, "{answers:?}");
         assert_eq!(answers[0], answers[1]);
     }
-    let commits: u64 = servers
-        .iter()
-        .map(|server| metric(&mut server.client(), "commits_total"))
-        .sum();
-    assert_eq!(commits, 20);
+    assert_eq!(commits(&servers), 20);
 }
 
-#[test]
-#[ignore = "needs MONGODB_URI and POSTGRES_URL"]
-fn one_handle_asked_for_at_two_processes_at_once_has_one_owner() {
-    let stage = Stage::new();
+fn one_handle_asked_for_at_two_processes_at_once_has_one_owner(stage: Stage) {
     let servers = [stage.start(&[]), stage.start(&[])];
     for round in 0..10 {
         let handle = json!({"handle": format!("handle_{round}"), "display_name": "name"});
@@ -69,34 +135,37 @@ fn one_handle_asked_for_at_two_processes_at_once_has_one_owner() {
     }
 }
 
-#[test]
-#[ignore = "needs MONGODB_URI and POSTGRES_URL"]
-fn two_processes_write_under_one_post() {
-    let stage = Stage::new();
+/// As many as keep both of them busy: whoever loses a race has another try before anybody is told of it.
+fn two_processes_write_under_one_post(stage: Stage) {
+    const WRITERS: usize = 8;
+    const LIKES: u64 = 25;
     let servers = [stage.start(&[]), stage.start(&[])];
     let path = format!("/v1/posts/{}/like", post(&mut servers[0].client(), "ada"));
     let mut versions: Vec<u64> = thread::scope(|scope| {
-        let written = servers.each_ref().map(|server| {
-            let (mut client, path) = (server.client(), &path);
-            scope.spawn(move || {
-                let likes = (0..50).map(|n| {
-                    let actor = format!("{}-{n}", client.address().port());
-                    let like = write(&actor, "PUT", path, &Value::Null);
-                    // Rivals may win every attempt; then nothing happened.
-                    let liked = social_test_kit::until(|| match client.send(&like) {
-                        answer if answer.status == 409 => Err("a conflict".to_owned()),
-                        answer => Ok(answer.expect(200)),
+        let writers: Vec<_> = (0..WRITERS)
+            .map(|writer| {
+                let (mut client, path) = (servers[writer % 2].client(), &path);
+                scope.spawn(move || {
+                    let likes = (0..LIKES).map(|n| {
+                        let like = write(&format!("{writer}-{n}"), "PUT", path, &Value::Null);
+                        let liked = client.send(&like).expect(200);
+                        liked.value()["version"].as_u64().unwrap()
                     });
-                    liked.value()["version"].as_u64().unwrap()
-                });
-                likes.collect::<Vec<_>>()
+                    likes.collect::<Vec<_>>()
+                })
             })
-        });
-        written
+            .collect();
+        let written = writers
             .into_iter()
-            .flat_map(|written| written.join().unwrap())
-            .collect()
+            .flat_map(|writer| writer.join().unwrap());
+        written.collect()
     });
     versions.sort_unstable();
-    assert_eq!(versions, (2..=101).collect::<Vec<_>>());
+    let last = WRITERS as u64 * LIKES + 1;
+    assert_eq!(versions, (2..=last).collect::<Vec<_>>());
+    let lost: u64 = servers
+        .iter()
+        .map(|server| metric(&mut server.client(), "conflicts_total"))
+        .sum();
+    assert!(lost > 0, "they never met");
 }

@@ -2,29 +2,37 @@
 
 use std::process::Output;
 
+use cqrs_mongo::MongoOptions;
 use serde_json::{Value, json};
 use social_test_kit::{Client, Process, get, until, write};
-use tokio_postgres::NoTls;
 
-/// What one test has of the engines. Its database on PostgreSQL goes when it is dropped.
+use crate::ledger::{Ledger, engine, with_database};
+
+/// What one test has of the engines. Its ledger goes when it is dropped.
 pub(crate) struct Stage {
     name: String,
     mongodb: String,
-    postgres: String,
+    pub(crate) ledger: Ledger,
 }
 
 impl Stage {
-    /// On the engines that the environment names.
-    pub(crate) fn new() -> Self {
-        let name = format!("command_api_{:016x}", getrandom::u64().unwrap());
-        let engine = |key: &str| std::env::var(key).unwrap_or_else(|_| panic!("needs {key}"));
-        let stage = Self {
+    /// With the ledger on PostgreSQL.
+    pub(crate) fn on_postgres() -> Self {
+        Self::on(Ledger::postgres)
+    }
+
+    /// With the ledger on SQL Server.
+    pub(crate) fn on_mssql() -> Self {
+        Self::on(Ledger::mssql)
+    }
+
+    fn on(ledger: fn(&str) -> Ledger) -> Self {
+        let name = unique();
+        Self {
             mongodb: engine("MONGODB_URI"),
-            postgres: engine("POSTGRES_URL"),
+            ledger: ledger(&name),
             name,
-        };
-        stage.sql(&format!("CREATE DATABASE {}", stage.name));
-        stage
+        }
     }
 
     /// A name for something of this test's own.
@@ -32,12 +40,9 @@ impl Stage {
         format!("{}.{what}", self.name)
     }
 
-    /// What a process is told of the engines.
-    pub(crate) fn environment(&self) -> [(&'static str, String); 2] {
-        [
-            ("MONGODB_URI", with_database(&self.mongodb, &self.name)),
-            ("POSTGRES_URL", with_database(&self.postgres, &self.name)),
-        ]
+    /// Where the log is.
+    pub(crate) fn log(&self) -> MongoOptions {
+        MongoOptions::new(with_database(&self.mongodb, &self.name), &self.name)
     }
 
     /// Starts a `command-api`, and waits until it is ready and well.
@@ -50,31 +55,32 @@ impl Stage {
     /// Starts a `command-api`; `more` goes before what the stage says.
     pub(crate) fn begin(&self, more: &[(&str, &str)]) -> Process {
         let mut command = social_test_kit::command(env!("CARGO_BIN_EXE_command-api"));
-        command.envs(self.environment()).envs(more.iter().copied());
+        command
+            .env("MONGODB_URI", with_database(&self.mongodb, &self.name))
+            .envs([self.ledger.setting()])
+            .envs(more.iter().copied());
         Process::start(&mut command)
     }
+}
 
-    fn sql(&self, statement: &str) {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        runtime.block_on(async {
-            let connected = tokio_postgres::connect(&self.postgres, NoTls).await;
-            let (client, connection) = connected.unwrap();
-            let talking = tokio::spawn(connection);
-            client.batch_execute(statement).await.unwrap();
-            drop(client);
-            talking.await.unwrap().unwrap();
-        });
-    }
+/// Starts a `command-api` on a log of its own, with these engines beside it.
+pub(crate) fn begin_with(engines: &[(&str, &str)]) -> Process {
+    let mongodb = with_database(&engine("MONGODB_URI"), &unique());
+    let mut command = social_test_kit::command(env!("CARGO_BIN_EXE_command-api"));
+    command
+        .env("MONGODB_URI", mongodb)
+        .envs(engines.iter().copied());
+    Process::start(&mut command)
+}
+
+fn unique() -> String {
+    format!("command_api_{:016x}", getrandom::u64().unwrap())
 }
 
 impl Drop for Stage {
     fn drop(&mut self) {
-        // What a failed test leaves is there to be looked at.
         if !std::thread::panicking() {
-            self.sql(&format!("DROP DATABASE {} WITH (FORCE)", self.name));
+            self.ledger.forget();
         }
     }
 }
@@ -126,14 +132,4 @@ pub(crate) fn post(client: &mut Client, actor: &str) -> String {
         .send(&write(actor, "POST", "/v1/posts", &body))
         .expect(201)
         .id()
-}
-
-fn with_database(url: &str, database: &str) -> String {
-    let (scheme, rest) = url.split_once("://").unwrap();
-    let (address, options) = rest.split_once('?').unwrap_or((rest, ""));
-    let server = address.split('/').next().unwrap();
-    match options {
-        "" => format!("{scheme}://{server}/{database}"),
-        options => format!("{scheme}://{server}/{database}?{options}"),
-    }
 }

@@ -29,6 +29,7 @@ mod foreign;
 mod latency;
 mod poison;
 mod projectors;
+mod race;
 mod rebuild;
 mod system;
 mod tokens;

@@ -122,8 +122,12 @@ impl World {
 
     /// The log, beside the services.
     pub(crate) fn store(&self) -> MongoStore {
+        self.runtime.block_on(self.open_log())
+    }
+
+    pub(crate) async fn open_log(&self) -> MongoStore {
         let options = MongoOptions::new(self.mongo(), &self.names.database);
-        self.runtime.block_on(MongoStore::open(options)).unwrap()
+        MongoStore::open(options).await.unwrap()
     }
 
     /// What a statement answers in this test's database.

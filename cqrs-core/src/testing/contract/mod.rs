@@ -22,7 +22,7 @@ pub mod two_stores;
 pub use intents::{claims, fold, values};
 pub use notebook::{Illegible, Note, Notebook, NotebookStore};
 
-pub use two_stores::{TwoStores, crowds, races, stops};
+pub use two_stores::{TwoStores, alone, crowds, races, stops};
 
 use bytes::Bytes;
 use uuid::Uuid;
@@ -196,6 +196,26 @@ macro_rules! two_stores_contract {
         );
         $crate::contract_tests!(crowds, $open, $ignore,
             stopped_processes_race_for_names
+        );
+    };
+}
+
+/// Runs the crash suite of a store that is log and ledger in one.
+///
+/// `one_store_contract!(open())`, where the expression gives a [`OneStore`](crate::testing::contract::alone::OneStore).
+#[macro_export]
+macro_rules! one_store_contract {
+    ($open:expr) => { $crate::one_store_contract!(@ $open, []); };
+    ($open:expr, ignore = $why:literal) => { $crate::one_store_contract!(@ $open, [#[ignore = $why]]); };
+    (@ $open:expr, $ignore:tt) => {
+        $crate::contract_tests!(alone, $open, $ignore,
+            stopped_at_a_keyed_reservation
+            stopped_at_an_unkeyed_reservation
+            stopped_at_a_refusal
+            stopped_at_a_taken_value
+            stopped_at_a_keyed_command
+            stopped_at_an_unkeyed_command
+            stopped_at_a_creation_without_an_id
         );
     };
 }

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use tokio_util::compat::TokioAsyncWriteCompatExt;
 
 use super::connection::Driver;
+use super::database;
 use super::tables::Tables;
 use crate::error::ConnectError;
 use crate::options::MssqlOptions;
@@ -20,26 +21,61 @@ pub(super) async fn open(
     driver: &Config,
     tables: &Tables,
 ) -> Result<(Driver, net::TcpStream), ConnectError> {
-    let mut connected = connect(options, driver.clone()).await?;
+    let (mut client, socket) = match enter(options, driver).await? {
+        Ok(entered) => entered,
+        Err(error) if database::is_missing(&error) => {
+            let refused = database::make(options, error).await?;
+            let entered = enter(options, driver).await?;
+            entered.map_err(|error| match database::is_missing(&error) {
+                true => ConnectError::Database {
+                    name: options.database().to_owned(),
+                    source: Arc::new(refused.unwrap_or(error)),
+                },
+                false => failed(error),
+            })?
+        }
+        Err(error) => return Err(failed(error)),
+    };
+    tables.make(options, &mut client).await?;
+    Ok((client, socket))
+}
+
+/// A connection for what may take longer than a call.
+pub(super) async fn open_patient(
+    options: &MssqlOptions,
+    mut driver: Config,
+) -> Result<Driver, ConnectError> {
+    driver.command_timeout(Some(options.make_timeout));
+    let (client, _) = enter(options, &driver).await?.map_err(failed)?;
+    Ok(client)
+}
+
+/// In the inner result, what the driver said of the login.
+async fn enter(
+    options: &MssqlOptions,
+    driver: &Config,
+) -> Result<tiberius::Result<(Driver, net::TcpStream)>, ConnectError> {
+    let connected = connect(options, driver.clone()).await?;
     // A gateway names the server that it stands for; that one has to answer itself.
     if let Err(Error::Routing { host, port }) = &connected {
         let mut driver = driver.clone();
         driver.host(host);
         driver.port(*port);
-        connected = connect(options, driver).await?;
+        return connect(options, driver).await;
     }
-    let (mut client, socket) = connected.map_err(|error| match error {
+    Ok(connected)
+}
+
+fn failed(error: Error) -> ConnectError {
+    match error {
         Error::Io {
             kind: IoErrorKind::TimedOut,
             ..
         } => ConnectError::Slow,
         error => ConnectError::Login(Arc::new(error)),
-    })?;
-    tables.make(&mut client).await?;
-    Ok((client, socket))
+    }
 }
 
-/// In the inner result, what the driver said of the login.
 async fn connect(
     options: &MssqlOptions,
     driver: Config,

@@ -3,10 +3,14 @@
 use std::sync::Arc;
 
 use tiberius::error::Error;
+use tokio::sync::Mutex;
+use tokio::time::timeout;
 
 use super::connection::Driver;
+use super::open::open_patient;
 use crate::error::ConnectError;
 use crate::name::SchemaName;
+use crate::options::MssqlOptions;
 
 /// By version, from 1; never changed once it was used anywhere.
 const VERSIONS: &[&str] = &[include_str!("../schema/v1.sql")];
@@ -16,13 +20,13 @@ DECLARE @version INT = 0;
 IF OBJECT_ID(N'{schema}.version', N'U') IS NOT NULL SELECT @version = MAX(version) FROM {schema}.version;
 SELECT ISNULL(@version, 0) AS version;";
 
-// One process at a time, for as long as the transaction; waits 10 s for the others.
+// One process at a time, for as long as the transaction; waits 30 s for the others.
 const BEGIN: &str = "
 SET XACT_ABORT ON; SET NOCOUNT ON;
 BEGIN TRANSACTION;
 DECLARE @got INT;
 EXEC @got = sp_getapplock @Resource = N'{schema}.version', @LockMode = N'Exclusive',
-    @LockOwner = N'Transaction', @LockTimeout = 10000;
+    @LockOwner = N'Transaction', @LockTimeout = 30000;
 SELECT @got AS got;";
 
 const SCHEMA: &str = "
@@ -37,6 +41,8 @@ IF OBJECT_ID(N'{schema}.version', N'U') IS NULL
 pub(super) struct Tables {
     schema: SchemaName,
     found: String,
+    /// One connection of a pool at a time: while tables are made, nobody can look at them.
+    turn: Mutex<()>,
 }
 
 impl Tables {
@@ -44,16 +50,27 @@ impl Tables {
         Self {
             schema: schema.clone(),
             found: schema.fill(FOUND),
+            turn: Mutex::default(),
         }
     }
 
     /// Asked on every connection: the database may be another one than before.
-    pub(super) async fn make(&self, driver: &mut Driver) -> Result<(), ConnectError> {
+    ///
+    /// They are made on a connection of their own, which may take longer than a call.
+    pub(super) async fn make(
+        &self,
+        options: &MssqlOptions,
+        driver: &mut Driver,
+    ) -> Result<(), ConnectError> {
+        let turn = timeout(options.connect_timeout, self.turn.lock()).await;
+        let turn = turn.map_err(|_| ConnectError::Busy)?;
         let known = i32::try_from(VERSIONS.len()).unwrap_or(i32::MAX);
         let mut found = number(driver, &self.found).await?;
         if found < known {
-            found = self.catch_up(driver).await?;
+            let mut patient = open_patient(options, options.driver()).await?;
+            found = self.catch_up(&mut patient).await?;
         }
+        drop(turn);
         if found > known {
             return Err(ConnectError::TooNew { found, known });
         }

@@ -20,6 +20,25 @@ mod one_partition {
     cqrs_core::checkpoint_store_contract!(open(1));
 }
 
+mod log_and_ledger_in_one {
+    use cqrs_core::testing::contract::alone::OneStore;
+    use cqrs_sqlite::SqliteStore;
+
+    fn open() -> OneStore<SqliteStore, impl AsyncFn(SqliteStore) -> SqliteStore> {
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        OneStore {
+            store: crate::kit::open(&folder, 2),
+            restart: async move |store: SqliteStore| {
+                store.close().await;
+                drop(store);
+                crate::kit::open(&folder, 2)
+            },
+        }
+    }
+
+    cqrs_core::one_store_contract!(open());
+}
+
 mod all_from_the_file {
     fn open() -> cqrs_sqlite::SqliteStore {
         let fixture = crate::kit::from_the_file();

@@ -11,8 +11,8 @@ use crate::coordinator::{
     Advance, CommandClaims, Entered, Entry, Footing, Holder, Intended, Intent, IntentError,
     IntentStore, Intents, Landed, Lease, LedgerFold, OpenIntent, Stored,
 };
-use crate::envelope::CommandId;
-use crate::ledger::ReservedValue;
+use crate::envelope::{CommandId, RequestHash};
+use crate::ledger::{Claimed, Ledger, LedgerError, ReservedValue, Settlement};
 use crate::log::{
     AppendError, AppendToLog, Appended, Commit, EventLog, ReadError, ReadLog, RecordedCommit,
     TailLog,
@@ -20,6 +20,7 @@ use crate::log::{
 use crate::position::{LogPosition, Partition, Position};
 use crate::stream::StreamName;
 use crate::testing::fixtures::yield_now;
+use crate::time::Timestamp;
 use crate::version::{ExpectedVersion, Version};
 
 /// Blows at one of the points before and after each write.
@@ -229,6 +230,28 @@ impl<I: IntentStore> LedgerFold for Stopping<I> {
 
     async fn checkpoints(&self) -> Result<Vec<(Partition, Position)>, IntentError> {
         self.inner.checkpoints().await
+    }
+}
+
+impl<S: Ledger> Ledger for Stopping<S> {
+    type Claim = S::Claim;
+
+    async fn claim(
+        &self,
+        command: CommandId,
+        request: RequestHash,
+        time: Timestamp,
+    ) -> Result<Claimed<S::Claim>, LedgerError> {
+        let claimed = self.inner.claim(command, request, time);
+        self.fuse.write(claimed).await
+    }
+
+    async fn settle(&self, claim: S::Claim, settlement: Settlement) -> Result<(), LedgerError> {
+        self.fuse.write(self.inner.settle(claim, settlement)).await
+    }
+
+    async fn owner(&self, value: &ReservedValue) -> Result<Option<StreamName>, LedgerError> {
+        self.inner.owner(value).await
     }
 }
 

@@ -4,6 +4,7 @@
 //! stopped by dropping all of it. Leases are of no length, so that nothing waits: what they protect from is
 //! double work, and without them there is only more of it.
 
+pub mod alone;
 pub mod crowds;
 mod fuse;
 mod plate;
