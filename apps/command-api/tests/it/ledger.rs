@@ -139,14 +139,15 @@ impl Ledger {
                 &format!("DROP DATABASE {name} WITH (FORCE)"),
             )),
             Self::Mssql { server, name } => {
-                let drop_all = format!(
-                    "DECLARE @sql NVARCHAR(MAX) = N'';
-                     SELECT @sql = @sql + N'DROP TABLE {name}.' + t.name + N';' FROM sys.tables AS t
-                     JOIN sys.schemas AS s ON s.schema_id = t.schema_id WHERE s.name = N'{name}';
-                     EXEC(@sql);
-                     IF SCHEMA_ID(N'{name}') IS NOT NULL EXEC(N'DROP SCHEMA {name}');"
-                );
-                run(mssql(server, &drop_all));
+                let tables = MSSQL_TABLES.iter().chain(&["version"]);
+                let drops = tables.map(|table| {
+                    let table = format!("{name}.{table}");
+                    format!("DROP TABLE IF EXISTS {table}; DROP TABLE IF EXISTS {table}_kept; ")
+                });
+                let drops: String = drops.collect();
+                let drop_schema =
+                    format!("IF SCHEMA_ID(N'{name}') IS NOT NULL EXEC(N'DROP SCHEMA {name}')");
+                run(mssql(server, &(drops + &drop_schema)));
             }
         }
     }
