@@ -11,7 +11,6 @@
 //! - `sqlite`: log and ledger in one file, in one transaction.
 #![allow(missing_docs, reason = "criterion's macros make public functions")]
 
-use std::convert::Infallible;
 use std::future::pending;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -55,6 +54,10 @@ cqrs_core::events! {
     }
 }
 
+/// No command is refused; a refusal must be one that can be stored all the same.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+enum Never {}
+
 /// Gives a badge a name, or polishes it where there is none.
 #[derive(Debug, Clone)]
 struct Change {
@@ -65,7 +68,7 @@ struct Change {
 impl Message for Change {
     const NAME: &'static str = "Change";
     type Reply = Version;
-    type Error = Infallible;
+    type Error = Never;
 }
 
 impl Command for Change {}
@@ -101,11 +104,7 @@ impl Decide<Change> for Badge {
         change.badge
     }
 
-    fn decide(
-        &self,
-        change: &Change,
-        _: &cqrs_core::Envelope,
-    ) -> Result<Vec<BadgeEvent>, Infallible> {
+    fn decide(&self, change: &Change, _: &cqrs_core::Envelope) -> Result<Vec<BadgeEvent>, Never> {
         let changed = Changed {
             name: change.name,
             before: change.name.and(self.name),

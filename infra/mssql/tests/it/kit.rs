@@ -23,6 +23,22 @@ pub(crate) fn options() -> MssqlOptions {
     options
 }
 
+/// Options for another database of the same server, as another user where one is told.
+pub(crate) fn elsewhere(database: &str, user: Option<(&str, &str)>) -> MssqlOptions {
+    let url = std::env::var("MSSQL_URL").unwrap();
+    let (base, query) = url.split_once('?').unwrap_or((&url, ""));
+    let (login, server) = base["mssql://".len()..].rsplit_once('@').unwrap();
+    let (server, _) = server.split_once('/').unwrap();
+    let login = user.map_or(login.to_owned(), |(name, password)| {
+        format!("{name}:{password}")
+    });
+    let url = format!("mssql://{login}@{server}/{database}?{query}");
+    let mut options = MssqlOptions::parse(&url).unwrap();
+    options.connect_timeout = PATIENCE;
+    options.call_timeout = PATIENCE;
+    options
+}
+
 pub(crate) fn intents() -> MssqlIntents {
     MssqlIntents::new(MssqlPool::new(options()))
 }
@@ -36,6 +52,11 @@ pub(crate) fn server() -> (String, u16) {
 
 /// What `sql` selects, past the ledger and its pool.
 pub(crate) async fn raw(sql: &str) -> Vec<Row> {
+    try_raw(sql).await.unwrap()
+}
+
+/// The same, of what the server may refuse.
+pub(crate) async fn try_raw(sql: &str) -> tiberius::Result<Vec<Row>> {
     let url = std::env::var("MSSQL_URL").unwrap();
     let (login, rest) = url["mssql://".len()..].rsplit_once('@').unwrap();
     let (user, password) = login.split_once(':').unwrap();
@@ -56,6 +77,6 @@ pub(crate) async fn raw(sql: &str) -> Vec<Row> {
     let mut client = Client::connect(config, stream.compat_write())
         .await
         .unwrap();
-    let rows = client.simple_query(sql).await.unwrap();
-    rows.into_first_result().await.unwrap()
+    let rows = client.simple_query(sql).await?;
+    rows.into_first_result().await
 }
