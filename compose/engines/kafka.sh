@@ -24,22 +24,23 @@ kafka_download() {
 
 kafka_prepare() {
     local home=$state/kafka
-    kafka_java && once "$(kafka_jars)" kafka_download && mkdir -p "$home" && tls_prepare
+    kafka_java && once "$(kafka_jars)" kafka_download && mkdir -p "$home" || return 1
+    tls_prepare || say "Kafka without TLS"
 }
 
 kafka_launch() {
-    local home=$state/kafka controller tls
+    local home=$state/kafka controller tls=
     # The controller's own port is known to nobody else and is chosen anew each time.
     rm -f "$home/controller/port"
     controller=$(port kafka/controller)
-    tls=$(port kafka/tls)
+    if tls_there; then tls=$(port kafka/tls); fi
     # It holds a password.
     (umask 077 && : >"$home/server.properties")
     cat >"$home/server.properties" <<PROPERTIES
 process.roles=broker,controller
 node.id=1
-listeners=PLAINTEXT://127.0.0.1:$1,CONTROLLER://127.0.0.1:$controller,TLS://127.0.0.1:$tls
-advertised.listeners=PLAINTEXT://127.0.0.1:$1,TLS://localhost:$tls
+listeners=PLAINTEXT://127.0.0.1:$1,CONTROLLER://127.0.0.1:$controller${tls:+,TLS://127.0.0.1:$tls}
+advertised.listeners=PLAINTEXT://127.0.0.1:$1${tls:+,TLS://localhost:$tls}
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,TLS:SASL_SSL
 listener.name.tls.ssl.keystore.type=PEM
 listener.name.tls.ssl.keystore.location=$(tls_server)
@@ -80,7 +81,7 @@ kafka_url() { echo "127.0.0.1:$(cat "$state/kafka/port")"; }
 
 # By TLS, as somebody: for what wants to see that this works.
 kafka_more() {
-    echo "KAFKA_TLS_BROKERS='kafka://social:$(secret kafka)@localhost:$(cat "$state/kafka/tls/port")?trust=$(tls_authority)'"
+    ! tls_there || echo "KAFKA_TLS_BROKERS='kafka://social:$(secret kafka)@localhost:$(cat "$state/kafka/tls/port")?trust=$(tls_authority)'"
 }
 
 kafka_version() { echo "Apache Kafka $(kafka_release)"; }

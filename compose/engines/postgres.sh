@@ -30,7 +30,7 @@ postgres_prepare() {
     programs=$(postgres_programs) || return 1
     mkdir -p "$home"
     secret postgres >/dev/null
-    tls_prepare || return 1
+    tls_prepare || say "PostgreSQL without TLS"
     [ ! -f "$home/data/PG_VERSION" ] || return 0
     rm -rf "$home/data" && mkdir -m 700 "$home/data" || return 1
     if [ "$(id -u)" = 0 ]; then
@@ -46,12 +46,15 @@ postgres_prepare() {
 }
 
 postgres_launch() {
-    local home=$state/postgres
-    # It takes a key that is its own user's only.
-    install -m 600 "$(tls_server)" "$home/tls.pem" || return 1
-    if [ "$(id -u)" = 0 ]; then chown postgres:postgres "$home/tls.pem" || return 1; fi
+    local home=$state/postgres tls=()
+    if tls_there; then
+        # It takes a key that is its own user's only.
+        install -m 600 "$(tls_server)" "$home/tls.pem" || return 1
+        if [ "$(id -u)" = 0 ]; then chown postgres:postgres "$home/tls.pem" || return 1; fi
+        tls=(-c ssl=on -c ssl_cert_file="$home/tls.pem" -c ssl_key_file="$home/tls.pem")
+    fi
     launch postgres $(postgres_user) "$(postgres_programs)/postgres" -D "$state/postgres/data" -p "$1" \
-        -c ssl=on -c ssl_cert_file="$home/tls.pem" -c ssl_key_file="$home/tls.pem" \
+        "${tls[@]}" \
         -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections=300
 }
 
@@ -67,6 +70,7 @@ postgres_url() {
 # By TLS, the certificate checked.
 postgres_more() {
     local query
+    tls_there || return 0
     query="sslmode=verify-full&sslrootcert=$(tls_authority)"
     echo "POSTGRES_TLS_URL='postgres://social:$(secret postgres)@localhost:$(cat "$state/postgres/port")/postgres?$query'"
 }

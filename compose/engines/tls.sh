@@ -6,9 +6,12 @@ tls_authority() { echo "$state/tls/authority.pem"; }
 # Key and certificate in one file, as Kafka wants them; PostgreSQL gets copies of each.
 tls_server() { echo "$state/tls/server.pem"; }
 
+# Whether there is one; the engines do without where not.
+tls_there() { [ -f "$(tls_server)" ]; }
+
 tls_prepare() {
     local home=$state/tls
-    [ ! -f "$(tls_server)" ] || return 0
+    ! tls_there || return 0
     need openssl openssl || return 1
     mkdir -p "$home"
     (

@@ -101,9 +101,11 @@ impl KafkaConfig {
         };
         config.set("security.protocol", protocol);
         if let Some(tls) = &self.tls {
-            if let Some(ca) = &tls.ca {
-                config.set("ssl.ca.pem", ca);
-            }
+            match &tls.ca {
+                Some(ca) => config.set("ssl.ca.pem", ca),
+                // The OpenSSL that is built in knows no place of this system's.
+                None => config.set("ssl.ca.location", "probe"),
+            };
             if let Some((certificate, key)) = &tls.identity {
                 config.set("ssl.certificate.pem", certificate);
                 config.set("ssl.key.pem", &key.0);
@@ -166,6 +168,13 @@ mod tests {
         ] {
             assert_eq!(client.get(key), Some(value), "{key}");
         }
+        let of_the_system = KafkaConfig {
+            tls: Some(Tls::default()),
+            ..KafkaConfig::new("a:1", "test")
+        };
+        let of_the_system = of_the_system.client();
+        assert_eq!(of_the_system.get("ssl.ca.location"), Some("probe"));
+        assert_eq!(of_the_system.get("ssl.ca.pem"), None);
         let plain = KafkaConfig::new("a:1", "test").client();
         assert_eq!(plain.get("security.protocol"), Some("plaintext"));
     }

@@ -21,6 +21,7 @@
 //! | a stream is released between load and batch | the batch still parks it | [`ApplyError::Stale`] |
 //! | a statement refuses a value, or the model panics | the transaction is rolled back, the slice applied again in parts, each in a savepoint, halved until one event is left | [`ApplyError::Poison`] with its index; if all parts apply, they are committed |
 //! | serialization failure, deadlock, time-out, shutdown, no such table | the transaction is rolled back | [`ApplyError::Store`]: never parked for |
+//! | a row that a statement would refuse is changed again by the same slice | it is written once, as it is at the end | no failure: where slices end decides it, and nothing hangs on it |
 //! | a deferred constraint refuses the commit | the transaction is rolled back, the slice applied again in parts, what is deferred checked after each | [`ApplyError::Poison`] with its index |
 //! | a statement for several events exceeds the server's time-out | the same, each part smaller, so that its statements are | what is done in time is committed; one event that is not is [`ApplyError::Store`]: never parked for |
 //! | a parked commit cannot be read back | its stream stays parked | [`ApplyError::Poison`] on its release |
