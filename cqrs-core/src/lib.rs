@@ -132,6 +132,7 @@ mod log;
 mod mediator;
 mod memory;
 mod message;
+mod mutants;
 mod position;
 mod projection;
 mod reactor;
@@ -191,6 +192,12 @@ pub use stream::{InvalidStreamName, PARTITION_HASH, StreamName};
 pub use time::{Clock, Random, Timer, Timestamp};
 pub use upcast::{UpcastError, Upcasters};
 pub use version::{ExpectedVersion, Precondition, Version};
+
+#[doc(hidden)]
+pub use mutants::mutant;
+#[cfg(feature = "mutants")]
+#[doc(hidden)]
+pub use mutants::with_mutant;
 
 #[doc(hidden)]
 pub use event::{schema_version, unknown_event};

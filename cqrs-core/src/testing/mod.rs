@@ -1,4 +1,5 @@
-//! What tests need: given/when/then for aggregates, contract suites for stores, faults, time that is told.
+//! What tests need: given/when/then for aggregates, contract suites for stores, faults, time that is told, simulated
+//! worlds.
 //!
 //! Behind the feature `testing`; meant for dev-dependencies.
 //!
@@ -16,6 +17,7 @@ mod fixtures;
 mod given;
 
 pub mod contract;
+pub mod sim;
 pub mod strategies;
 
 pub use faulty::{Fault, Faults, Faulty};

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use cqrs_core::Partition;
 use mongodb::bson::{Document, RawDocumentBuf, doc};
 
+use crate::answers;
 use crate::driver::{Failed, call};
-use crate::error::{self, StoreFailure};
+use crate::error::StoreFailure;
 use crate::record::{self, int};
 use crate::store::MongoStore;
 
@@ -81,7 +82,7 @@ impl<'a> Book<'a> {
         let insert = async move { book.insert_one(entry).await };
         match call(self.store.call_timeout(), insert).await {
             Ok(_) => {}
-            Err(Failed::Driver(error)) if error::is_duplicate(&error) => return Ok(false),
+            Err(Failed::Driver(error)) if answers::is_duplicate(&error) => return Ok(false),
             Err(other) => return Err(other.into()),
         }
         if last.asked.elapsed() > QUICK && self.last().await?.number != number {

@@ -1,6 +1,6 @@
 //! A partition's collection on the server.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use cqrs_core::{CommandId, Position, StreamName};
@@ -9,10 +9,17 @@ use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{Binary, Bson, Document, RawDocumentBuf, doc};
 use mongodb::error::Error;
 use mongodb::options::ReadConcern;
+use tokio::time::Instant;
 
-use crate::engine::{Engine, Inserted};
-use crate::error::{self, StoreFailure};
+use crate::answers;
+use crate::engine::{Engine, Inserted, Slice, Time};
+use crate::error::StoreFailure;
 use crate::record::{self, Stub, int};
+
+/// A slice ends here, whatever was asked for: 16 MiB of documents.
+const MAX_SLICE_BYTES: usize = 16 << 20;
+/// The most commits in one slice.
+const MAX_SLICE: usize = 10_000;
 
 /// Why a call to the server gave nothing.
 #[derive(Debug)]
@@ -113,7 +120,7 @@ impl Engine for Driver {
                 "{} of {last} documents were acknowledged",
                 done.inserted_ids.len()
             ))),
-            Err(Failed::Driver(error)) => match error::lost_at(&error) {
+            Err(Failed::Driver(error)) => match answers::lost_at(&error) {
                 Some(index) if index < last => Inserted::Lost(index),
                 _ => Inserted::Unknown(error.into()),
             },
@@ -164,5 +171,76 @@ impl Engine for Driver {
                 .await
         };
         Ok(call(self.limit, found).await?.is_some())
+    }
+
+    async fn documents(
+        &self,
+        slice: Slice,
+        max_events: usize,
+    ) -> Result<Vec<RawDocumentBuf>, StoreFailure> {
+        let (filter, sort) = match slice {
+            Slice::After(after) => (
+                doc! { "_id": { "$gt": int(after.get()) } },
+                doc! { "_id": 1 },
+            ),
+            Slice::OfStream(stream, after) => (
+                doc! { "s": stream.as_str(), "v": { "$gt": int(after.get()) } },
+                doc! { "v": 1 },
+            ),
+            Slice::UpTo(stream, last) => (
+                doc! { "s": stream.as_str(), "v": { "$lte": int(last.get()) } },
+                doc! { "v": -1 },
+            ),
+        };
+        let (log, max_time) = (self.log.clone(), self.limit);
+        let limit = max_events.clamp(1, MAX_SLICE);
+        let read = async move {
+            let mut cursor = log
+                .find(filter)
+                .sort(sort)
+                .limit(int(limit as u64))
+                .batch_size(u32::try_from(limit).unwrap_or(u32::MAX))
+                .max_time(max_time)
+                .await?;
+            let (mut docs, mut events, mut bytes) = (Vec::new(), 0, 0);
+            while cursor.advance().await? {
+                let doc = cursor.current();
+                // A document that has no count is found out when it is decoded.
+                events += record::nat(doc, "n").unwrap_or(1);
+                bytes += doc.as_bytes().len();
+                let over = events > max_events as u64 || bytes > MAX_SLICE_BYTES;
+                if over && !docs.is_empty() {
+                    break;
+                }
+                docs.push(doc.to_owned());
+            }
+            Ok::<_, Error>(docs)
+        };
+        Ok(call(self.limit, read).await?)
+    }
+
+    async fn document_of(
+        &self,
+        command: CommandId,
+    ) -> Result<Option<RawDocumentBuf>, StoreFailure> {
+        let (log, max_time) = (self.log.clone(), self.limit);
+        let find = async move {
+            log.find_one(doc! { "c": command_key(command) })
+                .max_time(max_time)
+                .await
+        };
+        Ok(call(self.limit, find).await?)
+    }
+}
+
+/// Since the first time that anybody asked.
+impl Time for Driver {
+    fn now(&self) -> Duration {
+        static FIRST: LazyLock<Instant> = LazyLock::new(Instant::now);
+        FIRST.elapsed()
+    }
+
+    fn sleep(&self, span: Duration) -> impl Future<Output = ()> + Send {
+        tokio::time::sleep(span)
     }
 }

@@ -1,9 +1,10 @@
-//! What the committer asks of a partition's collection: one kind of insert, and point reads.
+//! What committer and readers ask of a partition's collection: one kind of insert, and reads; and of time.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use cqrs_core::{CommandId, Position, StreamName};
-use mongodb::bson::RawDocumentBuf;
+use bson::RawDocumentBuf;
+use cqrs_core::{CommandId, Position, StreamName, Version};
 
 use crate::error::StoreFailure;
 use crate::record::Stub;
@@ -19,8 +20,26 @@ pub(crate) enum Inserted {
     Unknown(StoreFailure),
 }
 
+/// Time that only ever goes on, told from some moment.
+pub(crate) trait Time {
+    fn now(&self) -> Duration;
+
+    fn sleep(&self, span: Duration) -> impl Future<Output = ()> + Send;
+}
+
+/// Which documents to read, and in which order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Slice {
+    /// By position, all after this one.
+    After(Position),
+    /// By version, all of a stream that begin after this version.
+    OfStream(StreamName, Version),
+    /// By version, last first, all of a stream that begin at or before this version.
+    UpTo(StreamName, Version),
+}
+
 /// One partition of the log. Reads are majority reads where nothing else is said. Clones are the same collection.
-pub(crate) trait Engine: Clone + Send + Sync + 'static {
+pub(crate) trait Engine: Time + Clone + Send + Sync + 'static {
     /// Inserts in order, up to the first that meets a duplicate key; durable on a majority.
     fn insert(&self, docs: Vec<Arc<RawDocumentBuf>>) -> impl Future<Output = Inserted> + Send;
 
@@ -52,4 +71,17 @@ pub(crate) trait Engine: Clone + Send + Sync + 'static {
         stream: StreamName,
         first: u64,
     ) -> impl Future<Output = Result<bool, StoreFailure>> + Send;
+
+    /// Whole documents: at least one where there is one; stops before there are more events than `max_events` otherwise.
+    fn documents(
+        &self,
+        slice: Slice,
+        max_events: usize,
+    ) -> impl Future<Output = Result<Vec<RawDocumentBuf>, StoreFailure>> + Send;
+
+    /// The document that `command` appended.
+    fn document_of(
+        &self,
+        command: CommandId,
+    ) -> impl Future<Output = Result<Option<RawDocumentBuf>, StoreFailure>> + Send;
 }

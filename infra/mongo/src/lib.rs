@@ -11,27 +11,52 @@
 //! The unique index on the command id is one a partition: that one command id is not used for streams of several
 //! partitions is held by the ledger, which sees every command, and by new ids, which follow from the command's.
 
+#![cfg_attr(
+    not(feature = "driver"),
+    allow(dead_code, reason = "what only the store on a server needs")
+)]
+
+#[cfg(feature = "driver")]
+mod answers;
+#[cfg(feature = "driver")]
 mod book;
+#[cfg(feature = "driver")]
 mod checkpoint;
 mod committer;
+#[cfg(feature = "driver")]
 mod driver;
 mod engine;
 mod error;
 mod heads;
+#[cfg(feature = "driver")]
 mod import;
+mod lanes;
+#[cfg(feature = "driver")]
 mod log;
+mod look;
+#[cfg(feature = "driver")]
 mod marks;
+#[cfg(feature = "driver")]
 mod open;
+#[cfg(feature = "driver")]
 mod options;
 mod queue;
 mod read;
 mod record;
+#[cfg(feature = "driver")]
 mod snapshot;
+#[cfg(feature = "driver")]
 mod store;
 mod tail;
+#[cfg(feature = "testing")]
+pub mod testing;
+#[cfg(feature = "driver")]
 mod watch;
 
 pub use error::{OpenError, StoreFailure};
+#[cfg(feature = "driver")]
 pub use import::MongoImport;
+#[cfg(feature = "driver")]
 pub use options::MongoOptions;
+#[cfg(feature = "driver")]
 pub use store::MongoStore;

@@ -1,32 +1,15 @@
-//! The event log's traits.
-
-use std::sync::Arc;
+//! The event log's traits: those of its [`Lanes`](crate::lanes::Lanes).
 
 use cqrs_core::{
-    AppendError, AppendToLog, Appended, CommandId, Commit, ExpectedVersion, InvalidCommit,
-    LogPosition, Partition, Position, ReadError, ReadLog, RecordedCommit, StreamName, TailLog,
-    Version,
+    AppendError, AppendToLog, Appended, CommandId, Commit, ExpectedVersion, LogPosition, Partition,
+    Position, ReadError, ReadLog, RecordedCommit, StreamName, TailLog, Version,
 };
-use tokio::sync::oneshot;
 
-use crate::engine::Engine;
-use crate::error::StoreFailure;
-use crate::queue::{Append, Confirm, Job, Refused};
-use crate::read;
-use crate::record;
-use crate::store::{Lane, MongoStore};
-
-/// The most bytes of one document: 16 MiB is the server's limit.
-const MAX_DOCUMENT: usize = (16 << 20) - (64 << 10);
+use crate::store::MongoStore;
 
 impl AppendToLog for MongoStore {
     fn append(&self, commit: Commit) -> impl Future<Output = Result<Appended, AppendError>> + Send {
-        let stream = commit.stream.clone();
-        let called = self.call_append(commit);
-        async move {
-            let answer = called?.await;
-            answer.unwrap_or_else(|_| Err(failed(stream, StoreFailure::closed())))
-        }
+        self.lanes().append(commit)
     }
 
     fn confirm(
@@ -34,117 +17,54 @@ impl AppendToLog for MongoStore {
         stream: &StreamName,
         expected: ExpectedVersion,
     ) -> impl Future<Output = Result<LogPosition, AppendError>> + Send {
-        let stream = stream.clone();
-        let (reply, answer) = oneshot::channel();
-        let job = Job::Confirm(Confirm {
-            stream: stream.clone(),
-            expected,
-            reply,
-        });
-        let pushed = self.lane_of(&stream).queue.push(job);
-        async move {
-            pushed.map_err(|refused| not_taken(refused, &stream))?;
-            let answer = answer.await;
-            answer.unwrap_or_else(|_| Err(failed(stream, StoreFailure::closed())))
-        }
-    }
-}
-
-impl MongoStore {
-    /// Writes the commit down and gives it its place in the queue.
-    fn call_append(
-        &self,
-        commit: Commit,
-    ) -> Result<oneshot::Receiver<Result<Appended, AppendError>>, AppendError> {
-        commit.check()?;
-        let doc = record::encode(&commit, self.writer());
-        let bytes = doc.as_bytes().len();
-        if bytes > MAX_DOCUMENT {
-            return Err(InvalidCommit::TooLarge { bytes }.into());
-        }
-        let (reply, answer) = oneshot::channel();
-        let job = Job::Append(Append {
-            expected: commit.expected,
-            command: commit.header.command_id,
-            request: commit.header.request,
-            events: commit.events.len(),
-            doc: Arc::new(doc),
-            reply,
-            stream: commit.stream.clone(),
-        });
-        let pushed = self.lane_of(&commit.stream).queue.push(job);
-        pushed.map_err(|refused| not_taken(refused, &commit.stream))?;
-        Ok(answer)
-    }
-
-    fn lane_of(&self, stream: &StreamName) -> &Lane {
-        let partition = stream.partition(self.partition_count());
-        &self.lanes()[usize::from(partition.index())]
-    }
-}
-
-fn not_taken(refused: Refused, stream: &StreamName) -> AppendError {
-    match refused {
-        Refused::Full => AppendError::Overloaded,
-        Refused::Closed => failed(stream.clone(), StoreFailure::closed()),
-    }
-}
-
-fn failed(stream: StreamName, failure: StoreFailure) -> AppendError {
-    AppendError::Store {
-        stream,
-        source: failure.into(),
+        self.lanes().confirm(stream, expected)
     }
 }
 
 impl ReadLog for MongoStore {
-    async fn read_stream(
+    fn read_stream(
         &self,
         stream: &StreamName,
         after: Version,
         max_events: usize,
-    ) -> Result<Vec<RecordedCommit>, ReadError> {
-        let partition = stream.partition(self.partition_count());
-        let driver = &self.lane(partition)?.driver;
-        read::stream(driver, partition, stream, after, max_events).await
+    ) -> impl Future<Output = Result<Vec<RecordedCommit>, ReadError>> + Send {
+        self.lanes().read_stream(stream, after, max_events)
     }
 
-    async fn read_partition(
+    fn read_partition(
         &self,
         partition: Partition,
         after: Position,
         max_events: usize,
-    ) -> Result<Vec<RecordedCommit>, ReadError> {
-        let lane = self.lane(partition)?;
-        let slice = read::partition(&lane.driver, partition, after, max_events).await?;
-        if let Some(last) = slice.last() {
-            lane.tail.reached(last.at.position);
-        }
-        Ok(slice)
+    ) -> impl Future<Output = Result<Vec<RecordedCommit>, ReadError>> + Send {
+        self.lanes().read_partition(partition, after, max_events)
     }
 
-    async fn find_commit(&self, command: CommandId) -> Result<Option<RecordedCommit>, ReadError> {
-        let lanes = Partition::all(self.partition_count()).zip(self.lanes());
-        let reads = lanes.map(|(partition, lane)| read::command(&lane.driver, partition, command));
-        let found = futures_util::future::try_join_all(reads).await?;
-        Ok(found.into_iter().flatten().next())
+    fn find_commit(
+        &self,
+        command: CommandId,
+    ) -> impl Future<Output = Result<Option<RecordedCommit>, ReadError>> + Send {
+        self.lanes().find_commit(command)
     }
 }
 
 impl TailLog for MongoStore {
     fn partitions(&self) -> u16 {
-        self.partition_count()
+        self.lanes().partitions()
     }
 
-    async fn head(&self, partition: Partition) -> Result<Position, ReadError> {
-        let lane = self.lane(partition)?;
-        let head = lane.driver.head().await.map_err(read::store)?;
-        lane.tail.reached(head);
-        Ok(head)
+    fn head(
+        &self,
+        partition: Partition,
+    ) -> impl Future<Output = Result<Position, ReadError>> + Send {
+        self.lanes().head(partition)
     }
 
-    async fn wait_past(&self, partition: Partition, after: Position) -> Result<(), ReadError> {
-        let lane = self.lane(partition)?;
-        lane.tail.passed(after).await.map_err(read::store)
+    fn wait_past(
+        &self,
+        partition: Partition,
+        after: Position,
+    ) -> impl Future<Output = Result<(), ReadError>> + Send {
+        self.lanes().wait_past(partition, after)
     }
 }

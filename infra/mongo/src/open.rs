@@ -13,8 +13,9 @@ use mongodb::options::{
 use mongodb::{Client, Collection, Database, IndexModel};
 use uuid::Uuid;
 
+use crate::answers;
 use crate::driver::{Failed, call};
-use crate::error::{self, OpenError, StoreFailure};
+use crate::error::{OpenError, StoreFailure};
 use crate::options::MongoOptions;
 use crate::record;
 
@@ -124,7 +125,7 @@ async fn identity(
     let insert = store.clone();
     let inserted = async move { insert.insert_one(new).await };
     match call(options.call_timeout, inserted).await {
-        Err(Failed::Driver(error)) if error::is_duplicate(&error) => {}
+        Err(Failed::Driver(error)) if answers::is_duplicate(&error) => {}
         inserted => drop(inserted.map_err(failed(options))?),
     }
     let found = call(options.call_timeout, find()).await;
@@ -272,7 +273,7 @@ async fn index(
     });
     let refused = match made.await {
         Ok(_) => None,
-        Err(Failed::Driver(refused)) if error::is_refusal(&refused) => Some(refused),
+        Err(Failed::Driver(refused)) if answers::is_refusal(&refused) => Some(refused),
         Err(other) => return Err(failed(options)(other)),
     };
     let listed = call(options.call_timeout, list_indexes(log)).await;
@@ -339,7 +340,7 @@ async fn strictest(database: &Database, options: &MongoOptions) -> Result<ReadCo
     };
     match call(limit, read).await {
         Ok(_) => Ok(ReadConcern::linearizable()),
-        Err(Failed::Driver(refused)) if error::is_refusal(&refused) => {
+        Err(Failed::Driver(refused)) if answers::is_refusal(&refused) => {
             tracing::info!("the server has no linearizable reads; heads are confirmed by majority");
             Ok(ReadConcern::majority())
         }

@@ -2,14 +2,14 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use bson::RawDocumentBuf;
 use cqrs_core::{
     AppendError, Appended, CommandId, ExpectedVersion, LogPosition, RequestHash, StreamName,
 };
 use foldhash::fast::FixedState;
-use mongodb::bson::RawDocumentBuf;
 use tokio::sync::{Notify, oneshot};
-use tokio::time::Instant;
 
 use crate::error::StoreFailure;
 
@@ -99,7 +99,7 @@ pub(crate) struct Queue {
 
 #[derive(Default)]
 struct State {
-    jobs: VecDeque<(Job, Instant)>,
+    jobs: VecDeque<(Job, Duration)>,
     bytes: usize,
     streams: HashMap<StreamName, usize, FixedState>,
     closed: bool,
@@ -126,8 +126,8 @@ impl Queue {
         }
     }
 
-    /// Takes `job`; its place is taken by the call.
-    pub(crate) fn push(&self, job: Job) -> Result<(), Refused> {
+    /// Takes `job`, called `now`; its place is taken by the call.
+    pub(crate) fn push(&self, job: Job, now: Duration) -> Result<(), Refused> {
         let mut state = self.lock();
         if state.closed {
             return Err(Refused::Closed);
@@ -141,7 +141,7 @@ impl Queue {
         }
         state.bytes += job.weight();
         *state.streams.entry(job.stream().clone()).or_default() += 1;
-        state.jobs.push_back((job, Instant::now()));
+        state.jobs.push_back((job, now));
         drop(state);
         self.ready.notify_one();
         Ok(())
@@ -176,7 +176,7 @@ impl Queue {
     }
 
     /// Takes out what `which` says, in order.
-    fn extract(&self, which: impl Fn(&Job, Instant) -> bool) -> Vec<Job> {
+    fn extract(&self, which: impl Fn(&Job, Duration) -> bool) -> Vec<Job> {
         let mut state = self.lock();
         let jobs = std::mem::take(&mut state.jobs);
         let (out, rest): (VecDeque<_>, VecDeque<_>) = jobs
@@ -205,7 +205,7 @@ impl Queue {
     }
 
     /// Takes out what was called at or before `called`.
-    pub(crate) fn take_called_by(&self, called: Instant) -> Vec<Job> {
+    pub(crate) fn take_called_by(&self, called: Duration) -> Vec<Job> {
         self.extract(|_, at| at <= called)
     }
 

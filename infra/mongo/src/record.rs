@@ -19,16 +19,16 @@
 //! Renaming a field breaks stored data. `_id`, `v` and `w` come first, each eight bytes wide at a fixed
 //! offset: a commit is written down once, when it is called, and given its place when it has one.
 
+use bson::raw::cstr;
+use bson::spec::BinarySubtype;
+use bson::{
+    DateTime, RawArray, RawArrayBuf, RawBinaryRef, RawBsonRef, RawDocument, RawDocumentBuf,
+};
 use bytes::Bytes;
 use cqrs_core::{
     Actor, CommandId, Commit, CommitHeader, Encoding, EventData, EventType, LogPosition, Partition,
     Position, RecordedCommit, RequestHash, Reservations, ReservedValue, StreamName, Timestamp,
     TraceContext, Version,
-};
-use mongodb::bson::raw::cstr;
-use mongodb::bson::spec::BinarySubtype;
-use mongodb::bson::{
-    DateTime, RawArray, RawArrayBuf, RawBinaryRef, RawBsonRef, RawDocument, RawDocumentBuf,
 };
 use uuid::Uuid;
 

@@ -16,8 +16,9 @@ use mongodb::bson::{Document, RawBsonRef, RawDocument, RawDocumentBuf, doc};
 use mongodb::error::Error;
 use uuid::Uuid;
 
+use crate::answers;
 use crate::driver::{Failed, call};
-use crate::error::{self, StoreFailure};
+use crate::error::StoreFailure;
 use crate::record::{self, int};
 use crate::store::MongoStore;
 
@@ -201,7 +202,7 @@ fn saving() -> Result<String, SnapshotError> {
 }
 
 fn is_kept_out(failed: &Error) -> bool {
-    error::is_duplicate(failed) || error::is_duplicate_command(failed)
+    answers::is_duplicate(failed) || answers::is_duplicate_command(failed)
 }
 
 fn failed(failed: Failed) -> SnapshotError {

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use cqrs_core::{Partition, Position, ReadError};
+use cqrs_core::{Partition, Position};
 use mongodb::bson::RawDocumentBuf;
 use mongodb::{Client, Collection, Database};
 use tokio::task::JoinHandle;
@@ -12,6 +12,8 @@ use uuid::Uuid;
 use crate::committer::{Committer, Limits};
 use crate::driver::Driver;
 use crate::error::OpenError;
+use crate::lanes::{Lane, Lanes};
+use crate::look;
 use crate::open::{self, Purpose};
 use crate::options::MongoOptions;
 use crate::queue::{Bounds, Queue};
@@ -40,17 +42,9 @@ struct Inner {
     database: Database,
     store_id: Uuid,
     namespace: Uuid,
-    writer: i64,
     call_timeout: Duration,
-    lanes: Vec<Lane>,
+    lanes: Lanes<Driver>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
-}
-
-/// What callers share with the tasks of one partition.
-pub(crate) struct Lane {
-    pub(crate) driver: Driver,
-    pub(crate) queue: Arc<Queue>,
-    pub(crate) tail: Arc<Tail>,
 }
 
 impl MongoStore {
@@ -110,14 +104,14 @@ impl MongoStore {
                 limits,
             );
             tasks.push(tokio::spawn(committer.run()));
-            tasks.push(tokio::spawn(watch::look(driver.clone(), Arc::clone(&tail))));
+            tasks.push(tokio::spawn(look::look(driver.clone(), Arc::clone(&tail))));
             // Not waited for at the end: the server may hold its last question a while.
             drop(tokio::spawn(watch::stream(
                 driver.clone(),
                 Arc::clone(&tail),
             )));
             lanes.push(Lane {
-                driver,
+                engine: driver,
                 queue,
                 tail,
             });
@@ -129,9 +123,8 @@ impl MongoStore {
                 database: opened.database,
                 store_id: opened.store_id,
                 namespace: opened.namespace,
-                writer,
                 call_timeout: options.call_timeout,
-                lanes,
+                lanes: Lanes { writer, lanes },
                 tasks: Mutex::new(tasks),
             }),
         })
@@ -152,13 +145,18 @@ impl MongoStore {
     /// Calls that wait for the committers.
     #[must_use]
     pub fn queued(&self) -> usize {
-        self.inner.lanes.iter().map(|lane| lane.queue.len()).sum()
+        self.inner
+            .lanes
+            .lanes
+            .iter()
+            .map(|lane| lane.queue.len())
+            .sum()
     }
 
     /// The last position of `partition` that is known here to be durable; others may have come further. Asks nobody.
     #[must_use]
     pub fn seen_head(&self, partition: Partition) -> Position {
-        let lane = self.inner.lanes.get(usize::from(partition.index()));
+        let lane = self.inner.lanes.lane(partition);
         lane.map_or(Position::START, |lane| lane.tail.head())
     }
 
@@ -191,26 +189,8 @@ impl MongoStore {
         }
     }
 
-    pub(crate) fn lanes(&self) -> &[Lane] {
+    pub(crate) fn lanes(&self) -> &Lanes<Driver> {
         &self.inner.lanes
-    }
-
-    pub(crate) fn partition_count(&self) -> u16 {
-        u16::try_from(self.inner.lanes.len()).unwrap_or(u16::MAX)
-    }
-
-    /// What belongs to `partition`.
-    pub(crate) fn lane(&self, partition: Partition) -> Result<&Lane, ReadError> {
-        let lane = self.inner.lanes.get(usize::from(partition.index()));
-        lane.ok_or_else(|| ReadError::NoSuchPartition {
-            partition,
-            partitions: self.partition_count(),
-        })
-    }
-
-    /// In every document that this opening of the store writes.
-    pub(crate) fn writer(&self) -> i64 {
-        self.inner.writer
     }
 
     pub(crate) fn collection(&self, name: &str) -> Collection<RawDocumentBuf> {
@@ -224,7 +204,7 @@ impl MongoStore {
 
 impl Inner {
     fn close_queues(&self) {
-        for lane in &self.lanes {
+        for lane in &self.lanes.lanes {
             lane.queue.close();
         }
     }
@@ -240,7 +220,7 @@ impl std::fmt::Debug for MongoStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("MongoStore")
             .field("store_id", &self.store_id())
-            .field("partitions", &self.partition_count())
+            .field("partitions", &self.inner.lanes.lanes.len())
             .finish_non_exhaustive()
     }
 }

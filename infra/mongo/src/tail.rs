@@ -1,11 +1,14 @@
 //! How far a partition is known to have come, for those who wait for more.
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use cqrs_core::Position;
+use futures_util::future::select;
 use tokio::sync::watch;
 
+use crate::engine::Time;
 use crate::error::StoreFailure;
 
 /// What is known of the end of a partition.
@@ -115,10 +118,10 @@ impl Tail {
     }
 
     /// Pauses, no longer than until the tail is closed.
-    pub(crate) async fn pause(&self, pause: Duration) {
+    pub(crate) async fn pause(&self, time: &impl Time, pause: Duration) {
         let mut seen = self.seen.subscribe();
         // Both ends of a pause are as good.
-        let closed = seen.wait_for(|seen| seen.closed);
-        let _ = tokio::time::timeout(pause, closed).await;
+        let closed = pin!(seen.wait_for(|seen| seen.closed));
+        drop(select(pin!(time.sleep(pause)), closed).await);
     }
 }

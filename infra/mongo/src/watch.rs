@@ -1,7 +1,4 @@
-//! Sees what other processes append, while somebody waits for it.
-//!
-//! A change stream where the server has them, and looking again: after 5 to 250 ms where there is no change stream,
-//! every second beside one. All of it only wakes readers: what they are given is read from the log.
+//! A change stream, where the server has them: it wakes readers as [`look`](crate::look) does, sooner.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,39 +9,13 @@ use mongodb::change_stream::event::ChangeStreamEvent;
 use mongodb::error::Error;
 use tokio::time::Instant;
 
+use crate::answers::is_refusal;
 use crate::driver::Driver;
-use crate::engine::Engine;
-use crate::error::is_refusal;
+use crate::look::{AWAIT, read_head};
 use crate::tail::Tail;
 
-const POLL_MIN: Duration = Duration::from_millis(5);
-const POLL_MAX: Duration = Duration::from_millis(250);
-/// How long the server may hold a question for changes; the log's head is read as often besides.
-const AWAIT: Duration = Duration::from_secs(1);
 /// How long a change stream stays open that nobody waits for, and how long a broken one stays closed.
 const LINGER: Duration = Duration::from_secs(10);
-
-/// Looks at one partition's head while somebody waits, until its tail is closed.
-pub(crate) async fn look(driver: Driver, tail: Arc<Tail>) {
-    let mut pause = POLL_MIN;
-    while tail.wanted().await {
-        tail.pause(if tail.is_streaming() { AWAIT } else { pause })
-            .await;
-        let before = tail.head();
-        read_head(&driver, &tail).await;
-        pause = match tail.head() > before {
-            true => POLL_MIN,
-            false => (pause * 2).min(POLL_MAX),
-        };
-    }
-}
-
-async fn read_head(driver: &Driver, tail: &Tail) {
-    match driver.head().await {
-        Ok(head) => tail.reached(head),
-        Err(failure) => tail.failed(failure),
-    }
-}
 
 /// Follows a change stream while somebody waits, where the server has them, until the tail is closed.
 pub(crate) async fn stream(driver: Driver, tail: Arc<Tail>) {
@@ -60,7 +31,7 @@ pub(crate) async fn stream(driver: Driver, tail: Arc<Tail>) {
             }
             Err(error) => {
                 tracing::debug!(%error, collection = driver.log.name(), "the change stream broke");
-                tail.pause(LINGER).await;
+                tail.pause(&driver, LINGER).await;
             }
         }
     }

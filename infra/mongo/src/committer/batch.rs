@@ -4,13 +4,12 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bson::RawDocumentBuf;
 use cqrs_core::{
     AppendError, Appended, CommandId, ExpectedVersion, Partition, Position, RequestHash,
     StreamName, Version,
 };
 use foldhash::fast::FixedState;
-use mongodb::bson::RawDocumentBuf;
-use tokio::time::Instant;
 
 use crate::error::StoreFailure;
 use crate::heads::Head;
@@ -124,12 +123,12 @@ pub(super) struct Batch {
     broken: HashSet<StreamName, FixedState>,
     /// Questions that these members may answer.
     asked: Vec<Asked>,
-    until: Instant,
+    until: Duration,
     pause: Option<Duration>,
 }
 
 impl Batch {
-    pub(super) fn new(until: Instant) -> Self {
+    pub(super) fn new(until: Duration) -> Self {
         Self {
             members: Vec::new(),
             open: VecDeque::new(),
@@ -337,7 +336,7 @@ impl Batch {
         }
     }
 
-    pub(super) fn is_overdue(&self, now: Instant) -> bool {
+    pub(super) fn is_overdue(&self, now: Duration) -> bool {
         now >= self.until
     }
 
@@ -348,7 +347,7 @@ impl Batch {
     }
 
     /// Until when to try, who lost, and the streams of which one has lost its version.
-    pub(super) fn into_lost(self) -> (Instant, Vec<Lost>, HashSet<StreamName, FixedState>) {
+    pub(super) fn into_lost(self) -> (Duration, Vec<Lost>, HashSet<StreamName, FixedState>) {
         (self.until, self.lost, self.broken)
     }
 }

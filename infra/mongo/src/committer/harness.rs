@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
+use crate::engine::Time;
 use crate::queue::{self, Bounds, Confirm, Job, Queue, Refused};
 use crate::record;
 use crate::tail::Tail;
@@ -79,6 +80,7 @@ pub(super) fn rival(engine: &MemoryEngine, number: u64, stream: &StreamName) {
 }
 
 pub(super) struct Harness {
+    engine: MemoryEngine,
     pub(super) queue: Arc<Queue>,
     writer: i64,
     task: JoinHandle<()>,
@@ -109,6 +111,7 @@ impl Harness {
         );
         let task = tokio::spawn(committer.run());
         Self {
+            engine: engine.clone(),
             queue,
             writer,
             task,
@@ -133,7 +136,7 @@ impl Harness {
             doc: Arc::new(record::encode(&commit, self.writer)),
             reply,
         });
-        self.queue.push(job).map(|()| answer)
+        self.queue.push(job, self.engine.now()).map(|()| answer)
     }
 
     pub(super) fn append(
@@ -164,7 +167,7 @@ impl Harness {
             expected,
             reply,
         });
-        self.queue.push(job).map(|()| answer)
+        self.queue.push(job, self.engine.now()).map(|()| answer)
     }
 
     /// Ends it where it stands.

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use bson::RawDocumentBuf;
 use cqrs_core::testing::SeededRandom;
 use cqrs_core::{CommandId, Position, Random, StreamName};
-use mongodb::bson::RawDocumentBuf;
+use tokio::time::Instant;
 
-use crate::engine::{Engine, Inserted};
+use crate::engine::{Engine, Inserted, Slice, Time};
 use crate::error::StoreFailure;
 use crate::record::{self, Stub};
 
@@ -29,7 +30,7 @@ pub(super) enum Fault {
 }
 
 #[derive(Clone)]
-pub(super) struct MemoryEngine(Arc<Mutex<State>>);
+pub(super) struct MemoryEngine(Arc<Mutex<State>>, Instant);
 
 pub(super) struct State {
     pub(super) log: BTreeMap<u64, Stub>,
@@ -52,7 +53,7 @@ pub(super) struct State {
 impl MemoryEngine {
     /// Of a hundred calls, `percent` meet a fault drawn from `seed`.
     pub(super) fn new(seed: u64, percent: u64) -> Self {
-        Self(Arc::new(Mutex::new(State {
+        let state = State {
             log: BTreeMap::new(),
             script: VecDeque::new(),
             late: Vec::new(),
@@ -64,7 +65,8 @@ impl MemoryEngine {
             holes: Vec::new(),
             random: SeededRandom::new(seed),
             percent,
-        })))
+        };
+        Self(Arc::new(Mutex::new(state)), Instant::now())
     }
 
     pub(super) fn script(faults: impl IntoIterator<Item = Fault>) -> Self {
@@ -232,5 +234,23 @@ impl Engine for MemoryEngine {
             log.any(|stub| stub.stream == stream && stub.first == first)
         })
         .await
+    }
+
+    async fn documents(&self, _: Slice, _: usize) -> Result<Vec<RawDocumentBuf>, StoreFailure> {
+        Err(StoreFailure::new("a committer reads no whole documents"))
+    }
+
+    async fn document_of(&self, _: CommandId) -> Result<Option<RawDocumentBuf>, StoreFailure> {
+        Err(StoreFailure::new("a committer reads no whole documents"))
+    }
+}
+
+impl Time for MemoryEngine {
+    fn now(&self) -> Duration {
+        self.1.elapsed()
+    }
+
+    fn sleep(&self, span: Duration) -> impl Future<Output = ()> + Send {
+        tokio::time::sleep(span)
     }
 }

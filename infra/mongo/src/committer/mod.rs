@@ -73,7 +73,6 @@ use cqrs_core::{
 use foldhash::fast::FixedState;
 use futures_util::future::join;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use tokio::time::Instant;
 
 use crate::engine::{Engine, Inserted};
 use crate::error::StoreFailure;
@@ -155,7 +154,7 @@ impl<E: Engine> Committer<E> {
     }
 
     async fn group(&mut self, jobs: Vec<Job>) -> Result<(), Abandoned> {
-        let until = Instant::now() + self.limits.give_up;
+        let until = self.engine.now() + self.limits.give_up;
         if let Err(failure) = self.prepare(&jobs, until).await {
             jobs.into_iter().for_each(|job| job.fail(&failure));
             return Ok(());
@@ -190,15 +189,15 @@ impl<E: Engine> Committer<E> {
     }
 
     /// Learns where the log and the jobs' streams end, before anything is numbered.
-    async fn prepare(&mut self, jobs: &[Job], until: Instant) -> Result<(), StoreFailure> {
+    async fn prepare(&mut self, jobs: &[Job], until: Duration) -> Result<(), StoreFailure> {
         let mut backoff = BACKOFF;
         loop {
             match self.learn_all(jobs).await {
                 Ok(()) => return Ok(()),
-                Err(failure) if Instant::now() >= until => return Err(failure),
+                Err(failure) if self.engine.now() >= until => return Err(failure),
                 Err(failure) => {
                     tracing::warn!(partition = %self.partition, error = %failure, "could not read the log");
-                    tokio::time::sleep(backoff).await;
+                    self.engine.sleep(backoff).await;
                     backoff = (backoff * 2).min(BACKOFF_MAX);
                 }
             }
@@ -454,7 +453,7 @@ impl<E: Engine> Committer<E> {
             partition = %self.partition, error = %failure, pause_ms = pause.as_millis() as u64,
             "the outcome of an insert is unknown; trying again"
         );
-        let now = Instant::now();
+        let now = self.engine.now();
         if batch.is_overdue(now) {
             batch.tell(failure);
             if let Some(called) = now.checked_sub(self.limits.give_up) {
@@ -466,7 +465,7 @@ impl<E: Engine> Committer<E> {
                 return Err(Abandoned);
             }
         }
-        tokio::time::sleep(pause).await;
+        self.engine.sleep(pause).await;
         Ok(())
     }
 
@@ -498,7 +497,7 @@ impl<E: Engine> Committer<E> {
     }
 
     /// Those of their commands that stand in the log.
-    async fn look_for(&self, lost: &[Lost], until: Instant) -> Result<Vec<Stub>, StoreFailure> {
+    async fn look_for(&self, lost: &[Lost], until: Duration) -> Result<Vec<Stub>, StoreFailure> {
         if lost.is_empty() {
             return Ok(Vec::new());
         }
@@ -507,8 +506,8 @@ impl<E: Engine> Committer<E> {
         loop {
             match self.engine.by_commands(commands.clone()).await {
                 Ok(found) => return Ok(found),
-                Err(failure) if Instant::now() >= until => return Err(failure),
-                Err(_) => tokio::time::sleep(backoff).await,
+                Err(failure) if self.engine.now() >= until => return Err(failure),
+                Err(_) => self.engine.sleep(backoff).await,
             }
             backoff = (backoff * 2).min(BACKOFF_MAX);
         }

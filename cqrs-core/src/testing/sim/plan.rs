@@ -1,0 +1,242 @@
+//! Which faults happen when.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::testing::SeededRandom;
+use crate::time::Random;
+
+use super::node::NodeId;
+use super::world::{Sim, micros, pair};
+
+/// Something that goes wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// A process crashes at the so-manieth await from then on, and boots again after `down`.
+    Crash {
+        /// Which.
+        node: NodeId,
+        /// Polls of its tasks that still happen.
+        polls: u32,
+        /// How long it stays down.
+        down: Duration,
+    },
+    /// A process stands still for that long, then goes on as if nothing had been.
+    Pause {
+        /// Which.
+        node: NodeId,
+        /// How long.
+        span: Duration,
+    },
+    /// Two places cannot reach each other.
+    Cut {
+        /// One.
+        a: NodeId,
+        /// The other.
+        b: NodeId,
+        /// How long.
+        span: Duration,
+    },
+    /// Calls to an engine get lost, are late, or take effect and are not answered.
+    Flaky {
+        /// Which engine.
+        engine: NodeId,
+        /// How many in a hundred.
+        percent: u8,
+        /// How long.
+        span: Duration,
+    },
+    /// A process's clock jumps.
+    Skew {
+        /// Whose.
+        node: NodeId,
+        /// How far, in milliseconds.
+        millis: i64,
+    },
+    /// Whatever the simulation calls so: see [`Plan::with`].
+    Special {
+        /// What.
+        name: &'static str,
+        /// A number for it to make use of.
+        draw: u64,
+    },
+}
+
+/// A fault and its time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Planned {
+    /// After the beginning of the plan.
+    pub at: Duration,
+    /// What happens.
+    pub fault: Fault,
+}
+
+/// Faults, each at its time.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan(pub Vec<Planned>);
+
+impl Plan {
+    /// `count` faults in `span`, of the kinds that every world has, drawn from `seed`.
+    #[must_use]
+    pub fn draw(seed: u64, sim: &Sim, span: Duration, count: usize) -> Self {
+        // Not the world's own numbers: with a fault less, the others stay as they are.
+        let random = SeededRandom::new(seed ^ 0x6661_756c_7473);
+        let below = |bound: usize| random.next_u64() as usize % bound.max(1);
+        let millis = |from: u64, more: u64| Duration::from_millis(from + random.next_u64() % more);
+        let (nodes, engines) = sim.places();
+        let node = |n: usize| nodes.get(n).copied();
+        let engine = |n: usize| engines.get(n).copied();
+        let mut plan = Self::default();
+        for _ in 0..count {
+            let at = Duration::from_micros(random.next_u64() % micros(span).max(1));
+            let (Some(process), Some(store)) =
+                (node(below(nodes.len())), engine(below(engines.len())))
+            else {
+                return plan;
+            };
+            let fault = match below(10) {
+                0..3 => Fault::Crash {
+                    node: process,
+                    polls: 1 + below(40) as u32,
+                    down: millis(1, 2_000),
+                },
+                3..5 => Fault::Pause {
+                    node: process,
+                    span: millis(10, 15_000),
+                },
+                5 => Fault::Cut {
+                    a: process,
+                    b: store,
+                    span: millis(10, 4_000),
+                },
+                6..9 => Fault::Flaky {
+                    engine: store,
+                    percent: 10 + below(70) as u8,
+                    span: millis(50, 3_000),
+                },
+                _ => Fault::Skew {
+                    node: process,
+                    millis: below(40_000) as i64 - 20_000,
+                },
+            };
+            plan.0.push(Planned { at, fault });
+        }
+        plan.sorted()
+    }
+
+    /// The same with a [`Fault::Special`] more.
+    #[must_use]
+    pub fn with(mut self, at: Duration, name: &'static str, draw: u64) -> Self {
+        let fault = Fault::Special { name, draw };
+        self.0.push(Planned { at, fault });
+        self.sorted()
+    }
+
+    fn sorted(mut self) -> Self {
+        self.0.sort_by_key(|planned| planned.at);
+        self
+    }
+}
+
+impl Sim {
+    /// Lets the faults of `plan` happen, from now on. Special ones do nothing: see [`follow_with`](Self::follow_with).
+    pub fn follow(&self, plan: Plan) {
+        self.follow_with(plan, |_, _| {});
+    }
+
+    /// The same, where `special` does what is special.
+    pub fn follow_with(
+        &self,
+        plan: Plan,
+        special: impl Fn(&'static str, u64) + Clone + Send + 'static,
+    ) {
+        for Planned { at, fault } in plan.0 {
+            let (sim, special) = (self.clone(), special.clone());
+            self.after(at, move || sim.inject(fault, special));
+        }
+    }
+
+    fn inject(&self, fault: Fault, special: impl Fn(&'static str, u64)) {
+        let sim = self.clone();
+        match fault {
+            Fault::Crash { node, polls, down } => {
+                let mut state = self.state();
+                let place = &mut state.places[node.0];
+                if place.up {
+                    place.fuse = Some((polls, down));
+                }
+            }
+            Fault::Pause { node, span } => {
+                self.pause(node);
+                self.after(span, move || sim.resume(node));
+            }
+            Fault::Cut { a, b, span } => {
+                *self.state().cut.entry(pair(a, b)).or_default() += 1;
+                self.note(a, || format!("is cut off from {}", self.name_of(b)));
+                self.after(span, move || {
+                    let mut state = sim.state();
+                    if let Some(cuts) = state.cut.get_mut(&pair(a, b)) {
+                        *cuts -= 1;
+                        if *cuts == 0 {
+                            state.cut.remove(&pair(a, b));
+                        }
+                    }
+                });
+            }
+            Fault::Flaky {
+                engine,
+                percent,
+                span,
+            } => {
+                self.note(engine, || format!("is flaky: {percent} % for {span:?}"));
+                let mut state = self.state();
+                let until = state.now + micros(span);
+                state
+                    .flaky
+                    .entry(engine)
+                    .or_default()
+                    .push((until, percent));
+            }
+            Fault::Skew { node, millis } => self.skew(node, millis),
+            Fault::Special { name, draw } => special(name, draw),
+        }
+    }
+}
+
+impl fmt::Display for Planned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:>7} ms  {:?}", self.at.as_millis(), self.fault)
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0
+            .iter()
+            .try_for_each(|planned| writeln!(f, "{planned}"))
+    }
+}
+
+/// The plan without every fault that `fails` does not need to fail: first in halves, then one by one.
+pub fn shrink(plan: Plan, fails: impl Fn(&Plan) -> bool) -> Plan {
+    let mut plan = plan;
+    let mut size = plan.0.len().div_ceil(2);
+    while size > 0 {
+        let mut from = 0;
+        let mut shrunk = false;
+        while from < plan.0.len() {
+            let mut fewer = plan.clone();
+            fewer.0.drain(from..(from + size).min(plan.0.len()));
+            if fails(&fewer) {
+                plan = fewer;
+                shrunk = true;
+            } else {
+                from += size;
+            }
+        }
+        if !shrunk || size > 1 {
+            size = if size == 1 { 0 } else { size / 2 };
+        }
+    }
+    plan
+}
