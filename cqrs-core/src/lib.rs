@@ -184,7 +184,7 @@ pub use position::{InvalidLogPosition, LogPosition, Partition, Position};
 pub use projection::{
     ApplyError, Batch, Checkpoint, CheckpointError, CheckpointStore, EventRef, InvalidBatch,
     MemoryProjection, Parked, ParkedStreams, Progress, ProgressCounts, Projection,
-    ProjectionRunner, Released,
+    ProjectionBackup, ProjectionRunner, Released,
 };
 pub use reactor::{ReactError, Reaction, Reactor, ReactorRunner, WhenGivenUp};
 pub use snapshot::{Snapshot, SnapshotError, SnapshotStore};

@@ -41,6 +41,7 @@ pub struct MemoryProjection<S> {
     store: Mutex<Store<S>>,
 }
 
+#[derive(Clone)]
 struct Store<S> {
     rows: S,
     epoch: u64,
@@ -48,7 +49,12 @@ struct Store<S> {
     parked: BTreeMap<(Partition, StreamName), Waiting>,
 }
 
+/// All that a [`MemoryProjection`] holds at one moment, as a backup would.
+#[derive(Clone)]
+pub struct ProjectionBackup<S>(Store<S>);
+
 /// A parked stream's events, each by its number in its commit.
+#[derive(Clone)]
 struct Waiting {
     reason: String,
     events: Vec<(RecordedCommit, usize)>,
@@ -111,6 +117,17 @@ impl<S: Clone + Send + Sync> MemoryProjection<S> {
         store.epoch += 1;
         store.positions.clear();
         store.parked.clear();
+    }
+
+    /// Copies all that it holds: rows, checkpoints and parked streams.
+    #[must_use]
+    pub fn backup(&self) -> ProjectionBackup<S> {
+        ProjectionBackup(self.lock().clone())
+    }
+
+    /// Puts a backup in the place of all that it holds, as a database that lost its tail would.
+    pub fn restore(&self, backup: ProjectionBackup<S>) {
+        *self.lock() = backup.0;
     }
 
     fn lock(&self) -> MutexGuard<'_, Store<S>> {
@@ -272,6 +289,12 @@ impl<S: Clone + Send + Sync> ParkedStreams for MemoryProjection<S> {
         store.rows = store.folded(&*self.fold, events)?;
         store.parked.remove(&key);
         Ok(())
+    }
+}
+
+impl<S> fmt::Debug for ProjectionBackup<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProjectionBackup").finish_non_exhaustive()
     }
 }
 

@@ -4,7 +4,7 @@ mod memory;
 mod progress;
 mod runner;
 
-pub use memory::{InvalidBatch, MemoryProjection};
+pub use memory::{InvalidBatch, MemoryProjection, ProjectionBackup};
 pub use progress::{Progress, ProgressCounts};
 pub use runner::{ProjectionRunner, Released};
 

@@ -30,6 +30,8 @@ pub(super) struct Place {
     pub(super) name: String,
     /// `None` for an engine, which has no tasks and does not crash by itself.
     pub(super) boot: Option<Boot>,
+    /// Not of the system: no plan touches it.
+    outside: bool,
     pub(super) up: bool,
     pub(super) life: u64,
     pub(super) paused: bool,
@@ -109,22 +111,30 @@ impl Sim {
 
     /// A process: `boot` spawns its tasks, now and after each crash.
     pub fn node(&self, name: &str, boot: impl Fn(Node) + Send + Sync + 'static) -> NodeId {
-        let id = self.place(name, Some(Arc::new(boot)));
+        let id = self.place(name, Some(Arc::new(boot)), false);
+        self.boot(id);
+        id
+    }
+
+    /// A process that is not of the system, like a client: no drawn plan touches it.
+    pub fn outside(&self, name: &str, boot: impl Fn(Node) + Send + Sync + 'static) -> NodeId {
+        let id = self.place(name, Some(Arc::new(boot)), true);
         self.boot(id);
         id
     }
 
     /// An engine: a place for the network to reach, without tasks.
     pub fn engine(&self, name: &str) -> NodeId {
-        self.place(name, None)
+        self.place(name, None, false)
     }
 
-    fn place(&self, name: &str, boot: Option<Boot>) -> NodeId {
+    fn place(&self, name: &str, boot: Option<Boot>, outside: bool) -> NodeId {
         let mut state = self.state();
         state.places.push(Place {
             name: name.to_owned(),
             up: boot.is_none(),
             boot,
+            outside,
             life: 0,
             paused: false,
             held: Vec::new(),
@@ -134,11 +144,12 @@ impl Sim {
         NodeId(state.places.len() - 1)
     }
 
-    /// All processes, then all engines.
+    /// All processes of the system, then all engines.
     #[must_use]
     pub fn places(&self) -> (Vec<NodeId>, Vec<NodeId>) {
         let state = self.state();
         let all = (0..state.places.len()).map(NodeId);
+        let all = all.filter(|id| !state.places[id.0].outside);
         all.partition(|id| state.places[id.0].boot.is_some())
     }
 
@@ -269,6 +280,21 @@ impl Sim {
     pub fn skew(&self, id: NodeId, millis: i64) {
         self.state().places[id.0].skew += millis;
         self.note(id, || format!("its clock jumps by {millis} ms"));
+    }
+
+    /// Ends all faults: what is down boots, what is paused goes on, what is cut off is reached again.
+    pub fn heal(&self) {
+        let count = {
+            let mut state = self.state();
+            state.cut.clear();
+            state.flaky.clear();
+            state.places.iter_mut().for_each(|place| place.fuse = None);
+            state.places.len()
+        };
+        for id in (0..count).map(NodeId) {
+            self.resume(id);
+            self.boot(id);
+        }
     }
 
     /// Runs for `span`, or until [`finish`](Self::finish).

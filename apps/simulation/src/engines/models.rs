@@ -1,0 +1,236 @@
+//! The read model's database: versions, each with rows, checkpoints and parked streams, and the pointer to the live one.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use cqrs_core::testing::sim::{Node, NodeId, Wire};
+use cqrs_core::{
+    ApplyError, Batch, Checkpoint, LogPosition, MemoryProjection, Parked, ParkedStreams, Partition,
+    Position, Projection, ProjectionBackup, StreamName,
+};
+
+use super::{LIMIT, at_once};
+use crate::rows::{self, Rows};
+
+type Model = Arc<MemoryProjection<Rows>>;
+
+/// The database. Cheap to clone; clones are the same.
+#[derive(Clone)]
+pub(crate) struct Models(Arc<Shared>);
+
+struct Shared {
+    /// Whether the code can apply what is poisonous.
+    mended: Arc<AtomicBool>,
+    state: Mutex<State>,
+}
+
+struct State {
+    versions: BTreeMap<u32, Version>,
+    live: u32,
+    /// How often the tail was lost.
+    losses: u64,
+}
+
+struct Version {
+    model: Model,
+    /// As it is on disk.
+    saved: ProjectionBackup<Rows>,
+}
+
+/// What one statement reads of the live version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Looked {
+    pub(crate) live: u32,
+    pub(crate) losses: u64,
+    /// The checkpoints, by partition.
+    pub(crate) at: Vec<Position>,
+    /// The version of the row that was asked for; 0 where there is none.
+    pub(crate) version: u64,
+    /// Whether its stream is parked.
+    pub(crate) parked: bool,
+}
+
+impl Models {
+    /// A database with one version, which is live.
+    pub(crate) fn new() -> Self {
+        let models = Self(Arc::new(Shared {
+            mended: Arc::default(),
+            state: Mutex::new(State {
+                versions: BTreeMap::new(),
+                live: 1,
+                losses: 0,
+            }),
+        }));
+        models.add(1);
+        models
+    }
+
+    fn add(&self, version: u32) {
+        let mended = Arc::clone(&self.0.mended);
+        let fold =
+            move |rows: &mut Rows, event: &cqrs_core::RecordedEvent<'_>| rows.fold(event, &mended);
+        let model = MemoryProjection::new("social", rows::types(), Rows::default(), fold);
+        let saved = model.backup();
+        let model = Arc::new(model);
+        let version_of = Version { model, saved };
+        self.state().versions.insert(version, version_of);
+    }
+
+    /// From now on nothing is poisonous.
+    pub(crate) fn mend(&self) {
+        self.0.mended.store(true, Ordering::Relaxed);
+    }
+
+    /// All that was written so far stays.
+    pub(crate) fn flush(&self) {
+        for version in self.state().versions.values_mut() {
+            version.saved = version.model.backup();
+        }
+    }
+
+    /// The server crashes: what was not flushed is lost, rows and checkpoints together.
+    pub(crate) fn lose(&self) {
+        let mut state = self.state();
+        state.losses += 1;
+        for version in state.versions.values() {
+            version.model.restore(version.saved.clone());
+        }
+    }
+
+    pub(crate) fn live(&self) -> u32 {
+        self.state().live
+    }
+
+    /// The versions that are fed.
+    pub(crate) fn fed(&self) -> Vec<u32> {
+        self.state().versions.keys().copied().collect()
+    }
+
+    pub(crate) fn model(&self, version: u32) -> Option<Model> {
+        let state = self.state();
+        state.versions.get(&version).map(|v| Arc::clone(&v.model))
+    }
+
+    /// The live version's checkpoints, and the row of `stream`, as of one moment.
+    pub(crate) fn look(&self, stream: &StreamName, partitions: u16) -> Looked {
+        let (live, losses) = {
+            let state = self.state();
+            (state.live, state.losses)
+        };
+        let Some(model) = self.model(live) else {
+            unreachable!("the live version is there");
+        };
+        let at = |partition| checkpoint(&model, partition).position;
+        let partition = stream.partition(partitions);
+        let parked = at_once(model.parked(partition)).unwrap_or_default();
+        Looked {
+            live,
+            losses,
+            at: Partition::all(partitions).map(at).collect(),
+            version: model.read(|rows| rows.streams.get(stream.as_str()).map_or(0, |r| r.version)),
+            parked: parked.iter().any(|parked| parked.stream == *stream),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        let state = self.0.state.lock();
+        state.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Looked {
+    /// Whether everything up to `token` is in it.
+    pub(crate) fn reaches(&self, token: LogPosition) -> bool {
+        let at = self.at.get(usize::from(token.partition.index()));
+        at.is_some_and(|at| *at >= token.position) && !self.parked
+    }
+}
+
+/// Where a version stands.
+pub(crate) fn checkpoint(model: &Model, partition: Partition) -> Checkpoint {
+    at_once(model.checkpoint(partition)).unwrap_or_default()
+}
+
+/// One process's way to one version.
+#[derive(Clone)]
+pub(crate) struct ModelClient {
+    wire: Wire,
+    model: Model,
+}
+
+impl ModelClient {
+    pub(crate) fn new(node: &Node, at: NodeId, model: Model) -> Self {
+        Self {
+            wire: node.wire(at),
+            model,
+        }
+    }
+
+    async fn call<R: Send + 'static>(
+        &self,
+        what: &'static str,
+        run: impl FnOnce(Model) -> Result<R, ApplyError> + Send + 'static,
+    ) -> Result<R, ApplyError> {
+        let model = Arc::clone(&self.model);
+        let answer = self.wire.call(what, LIMIT, move || run(model)).await;
+        answer.unwrap_or_else(|lost| {
+            Err(ApplyError::Store {
+                source: lost.into(),
+            })
+        })
+    }
+}
+
+impl Projection for ModelClient {
+    fn name(&self) -> &str {
+        self.model.name()
+    }
+
+    fn handles(&self, event_type: &str) -> bool {
+        self.model.handles(event_type)
+    }
+
+    async fn checkpoint(&self, partition: Partition) -> Result<Checkpoint, ApplyError> {
+        let run = move |model: Model| at_once(model.checkpoint(partition));
+        self.call("checkpoint", run).await
+    }
+
+    async fn apply(&self, batch: &Batch<'_>) -> Result<(), ApplyError> {
+        let (partition, expected, position) = (batch.partition, batch.expected, batch.position);
+        let commits = batch.commits.to_vec();
+        let (apply, park) = (batch.apply.to_vec(), batch.park.to_vec());
+        let run = move |model: Model| {
+            let batch = Batch {
+                partition,
+                expected,
+                position,
+                commits: &commits,
+                apply: &apply,
+                park: &park,
+            };
+            at_once(model.apply(&batch))
+        };
+        let applied = self.call("apply", run).await;
+        self.wire.sim().note(self.wire.from(), || {
+            let ended = applied
+                .as_ref()
+                .map_or_else(ToString::to_string, |()| "done".to_owned());
+            format!("applies {partition} up to {position}: {ended}")
+        });
+        applied
+    }
+}
+
+impl ParkedStreams for ModelClient {
+    async fn parked(&self, partition: Partition) -> Result<Vec<Parked>, ApplyError> {
+        let run = move |model: Model| at_once(model.parked(partition));
+        self.call("parked", run).await
+    }
+
+    async fn release(&self, partition: Partition, stream: &StreamName) -> Result<(), ApplyError> {
+        let stream = stream.clone();
+        let run = move |model: Model| at_once(model.release(partition, &stream));
+        self.call("release", run).await
+    }
+}

@@ -1,0 +1,15 @@
+//! The distributed system in one thread, from a seed, with faults; and the checks of its promises.
+//!
+//! Clients, command APIs, relays and projectors are wired as their binaries wire them, from the same code: mediator, behaviours,
+//! executors, coordinator, group committers, relay, bus source, projection runner. MongoDB, SQL Server, Kafka and
+//! PostgreSQL are data behind a wire. See `docs/SIMULATION.md`.
+
+mod checks;
+mod engines;
+mod history;
+mod rows;
+mod system;
+mod world;
+
+pub use checks::Violation;
+pub use world::{Outcome, Setup, run, run_with};

@@ -1,0 +1,137 @@
+//! Clients: they ask, ask again until they are told, ask twice at once, and read what they wrote.
+
+use std::time::Duration;
+
+use cqrs_core::testing::SeededRandom;
+use cqrs_core::testing::sim::Node;
+use cqrs_core::{Actor, LogPosition, Random, StreamName, Timer, Version};
+
+use super::api::ApiAt;
+use super::ask::{Act, Ask, Told};
+use super::query;
+use crate::history::History;
+use crate::rows::POISON;
+use crate::world::Engines;
+
+/// How long a client waits for an answer.
+const PATIENCE: Duration = Duration::from_millis(2_500);
+
+/// What one client does: drawn from its own numbers, so that other faults don't change it.
+pub(crate) struct Client {
+    pub(crate) number: usize,
+    pub(crate) acts: usize,
+    pub(crate) apis: Vec<ApiAt>,
+    pub(crate) engines: Engines,
+    pub(crate) history: History,
+}
+
+impl Client {
+    pub(crate) async fn run(self, node: Node) {
+        let random = SeededRandom::new(node.sim().seed() ^ ((self.number as u64 + 1) << 40));
+        let mut done: Vec<Ask> = Vec::new();
+        let mut known: Option<Version> = None;
+        for nth in 0..self.acts {
+            let below = |bound: u64| random.next_u64() % bound;
+            node.sleep(Duration::from_millis(below(700))).await;
+            let again = below(8) == 0;
+            let ask = match done.last() {
+                Some(last) if again => last.clone(),
+                _ => draw(&random, self.number * 1_000 + nth, known),
+            };
+            if ask.keyed && below(6) == 0 {
+                // The same at once, by way of whichever process.
+                let (twin, asked) = (self.twin(), ask.clone());
+                let other = node.clone();
+                self.history.begin();
+                node.spawn(async move {
+                    twin.ask(&other, &asked).await;
+                    twin.history.end();
+                });
+            }
+            let told = self.ask(&node, &ask).await;
+            if let Some(Told::Done { receipt, .. }) = &told {
+                known = Some(receipt.version);
+                self.read(&node, &ask, receipt.position, receipt.version)
+                    .await;
+            }
+            if ask.keyed {
+                done.push(ask);
+            }
+        }
+        self.history.end();
+    }
+
+    fn twin(&self) -> Self {
+        Self {
+            number: self.number,
+            acts: 0,
+            apis: self.apis.clone(),
+            engines: self.engines.clone(),
+            history: self.history.clone(),
+        }
+    }
+
+    /// Sends `ask` until there is a final answer; without a key once.
+    async fn ask(&self, node: &Node, ask: &Ask) -> Option<Told> {
+        self.history.asked(ask);
+        loop {
+            let pick = node.sim().below(self.apis.len() as u64);
+            let ApiAt { at, api } = self.apis[usize::try_from(pick).unwrap_or(0)].clone();
+            let asked = ask.clone();
+            let decide = move |reply: cqrs_core::testing::sim::Reply<Told>| {
+                api.decide(asked, move |told| reply.send(told));
+            };
+            let told = node.wire(at).call_then("command", PATIENCE, decide).await;
+            node.note(|| format!("asked {:?}, told {told:?}", ask));
+            match told {
+                Ok(told) if told.is_final() => {
+                    self.history.told(ask, &told);
+                    return Some(told);
+                }
+                _ if !ask.keyed => return None,
+                _ => {}
+            }
+            let pause = 20 + node.sim().below(300);
+            node.sleep(Duration::from_millis(pause)).await;
+        }
+    }
+
+    async fn read(&self, node: &Node, ask: &Ask, token: LogPosition, version: Version) {
+        let Ok(stream) = StreamName::parse(&ask.stream()) else {
+            return;
+        };
+        if let Some(looked) = query::ask(node, &self.engines, &stream, token).await {
+            self.history
+                .read(self.number, &stream, token, version, looked);
+        }
+    }
+}
+
+/// A request, of few actors about few things.
+fn draw(random: &SeededRandom, number: usize, known: Option<Version>) -> Ask {
+    let below = |bound: u64| random.next_u64() % bound;
+    let post = (below(3)) as u8;
+    let handle = || format!("handle_{}", below(3));
+    let act = match below(20) {
+        0..5 => Act::Create(post),
+        5..7 => {
+            let poison = if below(6) == 0 { POISON } else { "" };
+            Act::Edit(post, format!("{poison}edit {number}"))
+        }
+        7 => Act::Delete(post),
+        8..11 => Act::Like(post),
+        11 => Act::Unlike(post),
+        12..15 => Act::Comment(post, format!("comment {number}")),
+        _ => Act::Register(handle(), format!("name {}", below(2))),
+    };
+    let Ok(actor) = Actor::parse(&format!("actor{}", below(3))) else {
+        unreachable!("it is one");
+    };
+    Ask {
+        number,
+        keyed: below(10) < 8,
+        actor,
+        act,
+        if_match: known.filter(|_| below(8) == 0),
+    }
+}
