@@ -71,15 +71,19 @@ pub struct RunnerOptions {
     pub attempts: u32,
     /// The pauses between attempts.
     pub backoff: Backoff,
+    /// How long a projection waits at the end of the log at most, before it asks its store where its checkpoint
+    /// stands: a database that loses its tail in a crash takes it back, and nobody tells.
+    pub look_again: Duration,
 }
 
 impl Default for RunnerOptions {
-    /// 500 events, 3 attempts, the default pauses.
+    /// 500 events, 3 attempts, the default pauses, 5 s.
     fn default() -> Self {
         Self {
             max_events: 500,
             attempts: 3,
             backoff: Backoff::default(),
+            look_again: Duration::from_secs(5),
         }
     }
 }
@@ -164,6 +168,10 @@ pub(crate) trait Follower: Send + Sync {
     /// How long it waits at the end of the log at most before it steps again.
     fn patience(&self) -> Option<Duration> {
         None
+    }
+    /// Called where it has waited so long.
+    fn tired(&self, partition: Partition) {
+        let _ = partition;
     }
 
     /// Forgets what is remembered of `partition` and does what is done once at a start.
@@ -531,7 +539,10 @@ async fn wait_or_wake<F: Follower>(
     };
     let tired = async {
         match follower.patience() {
-            Some(patience) => follower.timer().sleep(patience).await,
+            Some(patience) => {
+                follower.timer().sleep(patience).await;
+                follower.tired(partition);
+            }
             None => std::future::pending().await,
         }
     };

@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use cqrs_core::{
-    Accept, CommandId, ParkedStreams, Partition, Position, RecordedCommit, ReservedValue,
+    Accept, Codec, CommandId, ParkedStreams, Partition, Position, RecordedCommit, ReservedValue,
     Sequencer, StreamName, Version,
 };
+
+use social_domain::{AuthorEvent, PostEvent};
 
 use crate::engines::at_once;
 use crate::engines::models::checkpoint;
@@ -52,6 +54,8 @@ pub(crate) fn all(
         answers_stand_in_the_log(journal, kept),
         commands_happen_once(journal),
         refusals_have_no_effect(journal, kept),
+        events_follow_from_states(journal),
+        answers_are_not_stale(kept),
         values_have_one_owner(journal),
         published_in_order(engines, journal, settled),
     ];
@@ -96,16 +100,16 @@ fn positions_are_dense(journal: &[RecordedCommit]) -> Checked {
 /// P3: what was acknowledged is there, where it was said to be.
 fn answers_stand_in_the_log(journal: &[RecordedCommit], kept: &Kept) -> Checked {
     let by_place: BTreeMap<_, _> = journal.iter().map(|c| (c.at, c)).collect();
-    for (number, told) in &kept.told {
+    for (number, (told, _)) in &kept.told {
         let Told::Done { receipt, command } = told else {
             continue;
         };
-        let stream = kept.asked[number].stream();
+        let stream = kept.asked[number].0.stream();
         if receipt.position.position == Position::START {
             continue;
         }
         let lost = |what: &str| {
-            let asked = &kept.asked[number];
+            let asked = &kept.asked[number].0;
             let text = format!("{asked:?} (command {command}) was told {receipt:?}, but {what}");
             Err(Violation::new("P3", text))
         };
@@ -147,8 +151,8 @@ fn commands_happen_once(journal: &[RecordedCommit]) -> Checked {
 /// P4: what was refused has no effect.
 fn refusals_have_no_effect(journal: &[RecordedCommit], kept: &Kept) -> Checked {
     let happened: BTreeSet<CommandId> = journal.iter().map(|c| c.header.command_id).collect();
-    for (number, told) in &kept.told {
-        let asked = &kept.asked[number];
+    for (number, (told, _)) in &kept.told {
+        let asked = &kept.asked[number].0;
         if !matches!(told, Told::Refused(_)) || !asked.keyed {
             continue;
         }
@@ -156,6 +160,96 @@ fn refusals_have_no_effect(journal: &[RecordedCommit], kept: &Kept) -> Checked {
         if happened.contains(&command) {
             let text = format!("{asked:?} was told {told:?}, and happened");
             return Err(Violation::new("P4", text));
+        }
+    }
+    Ok(())
+}
+
+/// P1: each commit was decided on the state that the one before it left.
+fn events_follow_from_states(journal: &[RecordedCommit]) -> Checked {
+    let mut states = BTreeMap::<&StreamName, Life>::new();
+    for commit in in_order(journal) {
+        let life = states.entry(&commit.stream).or_default();
+        for event in &commit.events {
+            let post = Codec::<PostEvent>::new().decode(event);
+            let author = Codec::<AuthorEvent>::new().decode(event);
+            let fits = match (post, author) {
+                (Ok(event), _) => life.post(&event),
+                (_, Ok(event)) => life.author(&event),
+                (Err(_), Err(_)) => false,
+            };
+            if !fits {
+                let (at, stream) = (commit.at, &commit.stream);
+                let text = format!(
+                    "`{stream}`: {} at {at} was decided on another state",
+                    event.event_type
+                );
+                return Err(Violation::new("P1", text));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// As much of a stream's state as tells which events can follow.
+#[derive(Default)]
+struct Life {
+    begun: bool,
+    ended: bool,
+    likes: BTreeSet<String>,
+    handle: String,
+}
+
+impl Life {
+    fn post(&mut self, event: &PostEvent) -> bool {
+        let lives = self.begun && !self.ended;
+        match event {
+            PostEvent::PostCreated(_) => !std::mem::replace(&mut self.begun, true),
+            PostEvent::PostDeleted(_) => lives && !std::mem::replace(&mut self.ended, true),
+            PostEvent::PostLiked(liked) => lives && self.likes.insert(liked.actor.clone()),
+            PostEvent::PostUnliked(unliked) => lives && self.likes.remove(&unliked.actor),
+            _ => lives,
+        }
+    }
+
+    fn author(&mut self, event: &AuthorEvent) -> bool {
+        match event {
+            AuthorEvent::AuthorRegistered(registered) => {
+                self.handle.clone_from(&registered.handle);
+                !std::mem::replace(&mut self.begun, true)
+            }
+            AuthorEvent::HandleChanged(changed) => {
+                self.begun
+                    && std::mem::replace(&mut self.handle, changed.handle.clone())
+                        == changed.previous
+            }
+            AuthorEvent::DisplayNameChanged(_) => self.begun,
+        }
+    }
+}
+
+/// P3: an answer knows of all that was acknowledged before it was asked for.
+fn answers_are_not_stale(kept: &Kept) -> Checked {
+    for (number, (told, at)) in &kept.told {
+        let Told::Done { receipt, .. } = told else {
+            continue;
+        };
+        let stream = kept.asked[number].0.stream();
+        for (later, (answer, _)) in &kept.told {
+            let (asked, first) = &kept.asked[later];
+            if first <= at || asked.stream() != stream {
+                continue;
+            }
+            let stale = match answer {
+                Told::Done { receipt: other, .. } => other.version < receipt.version,
+                Told::Refused(why) => why == "PostNotFound" && receipt.version.get() > 0,
+                Told::NotNow(_) | Told::Broken(_) => false,
+            };
+            if stale {
+                let text =
+                    format!("{asked:?} was told {answer:?}, after {receipt:?} was acknowledged");
+                return Err(Violation::new("P3", text));
+            }
         }
     }
     Ok(())

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use cqrs_core::{LogPosition, Position, StreamName, Version};
 
@@ -17,9 +18,10 @@ pub(crate) struct History(Arc<Mutex<Kept>>);
 pub(crate) struct Kept {
     /// Clients that are not done.
     running: usize,
-    pub(crate) asked: BTreeMap<usize, Ask>,
-    /// The first final answer to each.
-    pub(crate) told: BTreeMap<usize, Told>,
+    /// What was asked, and when first.
+    pub(crate) asked: BTreeMap<usize, (Ask, Duration)>,
+    /// The first final answer to each, and when it was given.
+    pub(crate) told: BTreeMap<usize, (Told, Duration)>,
     /// What each client has seen of the read model.
     seen: BTreeMap<usize, (u64, Vec<Position>)>,
     pub(crate) violations: Vec<Violation>,
@@ -40,11 +42,12 @@ impl History {
         self.kept().running == 0
     }
 
-    pub(crate) fn asked(&self, ask: &Ask) {
-        self.kept().asked.insert(ask.number, ask.clone());
+    pub(crate) fn asked(&self, ask: &Ask, now: Duration) {
+        let mut kept = self.kept();
+        kept.asked.entry(ask.number).or_insert((ask.clone(), now));
     }
 
-    pub(crate) fn told(&self, ask: &Ask, told: &Told) {
+    pub(crate) fn told(&self, ask: &Ask, told: &Told, now: Duration) {
         let mut kept = self.kept();
         kept.answers += 1;
         if let Told::Broken(what) = told {
@@ -52,9 +55,9 @@ impl History {
             kept.violations.push(Violation::new("P4", text));
         }
         match kept.told.get(&ask.number) {
-            None => drop(kept.told.insert(ask.number, told.clone())),
-            Some(first) if first == told => {}
-            Some(first) => {
+            None => drop(kept.told.insert(ask.number, (told.clone(), now))),
+            Some((first, _)) if first == told => {}
+            Some((first, _)) => {
                 let text = format!("{ask:?} was told {first:?}, then {told:?}");
                 kept.violations.push(Violation::new("P4", text));
             }

@@ -7,9 +7,13 @@
 mod checks;
 mod engines;
 mod history;
+mod mutants;
 mod rows;
 mod system;
 mod world;
 
 pub use checks::Violation;
+pub use mutants::{MUTANTS, Mutant};
+#[cfg(feature = "mutants")]
+pub use mutants::{caught_by, hunt};
 pub use world::{Outcome, Setup, run, run_with};

@@ -16,7 +16,7 @@ use crate::engines::models::{Models, checkpoint};
 use crate::history::History;
 use crate::system::api::{Api, ApiAt};
 use crate::system::client::Client;
-use crate::system::{projector, relay};
+use crate::system::{projector, relay, replay};
 
 /// Partitions of log, bus and read model.
 pub(crate) const PARTITIONS: u16 = 2;
@@ -100,7 +100,7 @@ pub fn run_with(setup: Setup, plan: Option<Plan>) -> Outcome {
 
 impl World {
     fn new(sim: Sim, seed: u64) -> Self {
-        let random = SeededRandom::new(seed ^ 0x776f_726c_64);
+        let random = SeededRandom::new(seed ^ 0x0077_6f72_6c64);
         let count = |most: u64| 1 + random.next_u64() % most;
         let engines = Engines {
             mongo: sim.engine("mongo"),
@@ -133,6 +133,8 @@ impl World {
             sim.node(&format!("projector-{n}"), boot)
         };
         let projectors = (0..count(2)).map(projector).collect();
+        let replaying = engines.clone();
+        sim.node("replay", move |node| replay::boot(node, replaying.clone()));
         let history = History::default();
         for number in 0..usize::try_from(1 + count(4)).unwrap_or(2) {
             let (apis, engines) = (apis.clone(), engines.clone());
@@ -160,7 +162,7 @@ impl World {
 
     /// The faults of `seed`: now and then none.
     fn draw(&self, seed: u64) -> Plan {
-        let random = SeededRandom::new(seed ^ 0x7065_7269_6c);
+        let random = SeededRandom::new(seed ^ 0x0070_6572_696c);
         let below = |bound: u64| random.next_u64() % bound;
         let count = usize::try_from(below(12)).unwrap_or(0);
         let mut plan = Plan::draw(seed, &self.sim, TROUBLE, count);
@@ -168,6 +170,8 @@ impl World {
             "mongo fails over",
             "the ledger's connections break",
             "postgres loses its tail",
+            "a rebuild begins",
+            "a roll back begins",
         ] {
             for _ in 0..below(3) {
                 let at = Duration::from_micros(below(6_000_000));
@@ -180,12 +184,17 @@ impl World {
     fn live(&self, plan: &Plan) -> Vec<Violation> {
         let engines = self.engines.clone();
         self.flush_for_ever();
-        self.sim
-            .follow_with(plan.clone(), move |name, _| match name {
+        let sim = self.sim.clone();
+        self.sim.follow_with(plan.clone(), move |name, _| {
+            sim.note(engines.mongo, || name.to_owned());
+            match name {
                 "mongo fails over" => engines.server.fail_over(),
                 "the ledger's connections break" => engines.ledger.reconnect(),
+                "a rebuild begins" => engines.models.want_rebuild(),
+                "a roll back begins" => engines.models.want_roll_back(),
                 _ => engines.models.lose(),
-            });
+            }
+        });
         self.sim.run_for(TROUBLE);
         self.sim.heal();
         let mut violations = Vec::new();
@@ -230,6 +239,10 @@ impl World {
         let engines = &self.engines;
         if !self.history.is_over() {
             return Some("clients still wait for answers".to_owned());
+        }
+        // One that has parked what the live one has not waits for better code.
+        if let Some(job) = engines.models.job().filter(|_| mended) {
+            return Some(format!("{job:?} is not done"));
         }
         let (rows, values) = engines.ledger.unsettled();
         if (rows, values) != (0, 0) {
@@ -280,6 +293,8 @@ impl World {
         let mut kept = self.history.kept();
         violations.append(&mut kept.violations);
         violations.extend(checks::all(&self.engines, &journal, &kept, settled));
+        // A promise says more than that something waits for ever.
+        violations.sort_by_key(|violation| violation.promise == "liveness");
         Outcome {
             violations,
             plan,

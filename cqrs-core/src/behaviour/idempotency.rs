@@ -8,6 +8,7 @@ use crate::envelope::{Envelope, LandedMark};
 use crate::handler::{Behaviour, Handler};
 use crate::ledger::{Claimed, Ledger, LedgerError, ReservedValue, Settlement};
 use crate::message::{Command, DispatchError, DispatchResult};
+use crate::mutants::mutant;
 use crate::version::{Precondition, Version};
 
 /// Answers a command that comes again with its first answer, by way of a [`Ledger`].
@@ -124,6 +125,7 @@ impl<G: Ledger> Idempotency<G> {
             return result;
         }
         match Answer::encode(&result) {
+            Some(Ok(_)) if mutant("give a refusal that is not stored") => result,
             Some(Ok(answer)) => match self
                 .ledger
                 .settle(claim, Settlement::Answered(answer))

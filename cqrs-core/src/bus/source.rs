@@ -29,6 +29,7 @@ use tokio::sync::Mutex;
 use crate::bus::{Accept, BusRecord, ConsumeEvents, Sequencer};
 use crate::ledger::Reservations;
 use crate::log::{CommitSource, EventId, ReadError, RecordedCommit, SourceError};
+use crate::mutants::mutant;
 use crate::position::{LogPosition, Partition, Position};
 use crate::time::Timer;
 
@@ -290,7 +291,7 @@ impl Lane {
             }
             let expected = cursor.sequencer.expected(record.id.at.partition);
             match cursor.sequencer.take(&record) {
-                Accept::Repeat => {}
+                Accept::Repeat if !mutant("take what was taken before") => {}
                 Accept::Hole => {
                     let hole = self.hole.get_or_insert(Hole {
                         expected,
@@ -300,7 +301,7 @@ impl Lane {
                     });
                     hole.highest = hole.highest.max(record.id.at.position);
                 }
-                Accept::Take => {
+                Accept::Take | Accept::Repeat => {
                     self.hole = None;
                     let (at, offset) = (record.id.at, record.offset);
                     let last = record.id.index + 1 == record.count;

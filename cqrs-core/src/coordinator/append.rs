@@ -7,6 +7,7 @@ use futures_util::future::Either;
 
 use crate::envelope::CommandId;
 use crate::log::{AppendError, AppendToLog, Appended, Commit, EventLog, ReadError};
+use crate::mutants::mutant;
 use crate::position::{LogPosition, Position};
 use crate::stream::StreamName;
 use crate::time::Timer;
@@ -65,6 +66,7 @@ impl<L: EventLog, I: IntentStore, T: Timer> AppendToLog for Coordinator<L, I, T>
     ) -> Option<impl Future<Output = Result<(), AppendError>> + Send> {
         // The intent of a commit that reserves enters its row.
         let put_off = || self.inner.local.put_off(command);
+        let reserving = reserving || mutant("append before the row is entered");
         let (request, time) = (!reserving).then(put_off).flatten()?;
         Some(async move {
             let entered = self.enter(command, request, time).await;
@@ -122,7 +124,9 @@ impl<L: EventLog, I: IntentStore, T: Timer> Coordinator<L, I, T> {
     /// Whether `commit`, which reserves nothing, would come before its row.
     fn must_be_admitted(&self, commit: &Commit) -> bool {
         let command = commit.header.command_id;
-        commit.header.request.is_some() && self.inner.local.put_off(command).is_some()
+        commit.header.request.is_some()
+            && self.inner.local.put_off(command).is_some()
+            && !mutant("append before the row is entered")
     }
 
     /// A commit without reservations on a stream where one with them waits for the ledger.
@@ -161,7 +165,11 @@ impl<L: EventLog, I: IntentStore, T: Timer> Coordinator<L, I, T> {
                 self.inner.finishes.push(landed);
                 Ok(appended)
             }
-            Err(error @ AppendError::Store { .. }) => Err(error),
+            Err(error @ AppendError::Store { .. })
+                if !mutant("withdraw an intent of unknown outcome") =>
+            {
+                Err(error)
+            }
             Err(definite) => {
                 self.withdraw(command, attempt).await;
                 Err(definite)
@@ -241,6 +249,9 @@ impl<L: EventLog, I: IntentStore, T: Timer> Coordinator<L, I, T> {
                     intending.holds(attempt);
                     self.inner.local.holds(command, attempt);
                     return Ok(Opened::As(attempt));
+                }
+                Intended::Taken { .. } if mutant("append in spite of another owner") => {
+                    return Ok(Opened::As(1));
                 }
                 Intended::Taken { value, owner } => {
                     return Err(AppendError::Reserved { value, owner });

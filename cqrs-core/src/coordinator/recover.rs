@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::BoxError;
 use crate::ledger::ReservedValue;
 use crate::log::{AppendError, Appended, Commit, EventLog};
+use crate::mutants::mutant;
 use crate::time::Timer;
 use crate::version::Version;
 
@@ -89,7 +90,7 @@ impl<L: EventLog, I: IntentStore, T: Timer> Coordinator<L, I, T> {
         }
         let attempt = seen + 1;
         intending.holds(attempt);
-        if open.contested {
+        if open.contested || mutant("release a reservation on absent") {
             return self.give_up(open, attempt).await;
         }
         let commit = wire::decode(&open.commit)?;

@@ -10,6 +10,7 @@ use tokio::sync::{Mutex, Notify};
 
 use crate::follow::{self, Backoff, Follower, RunnerError, Step, Trouble, Until, chain};
 use crate::log::EventLog;
+use crate::mutants::mutant;
 use crate::position::{Partition, Position};
 use crate::projection::Progress;
 use crate::time::Timer;
@@ -129,6 +130,9 @@ impl<L: EventLog, I: IntentStore, T: Timer> Coordinator<L, I, T> {
     ///
     /// What cannot be settled is logged and left to the next sweep.
     pub async fn sweep(&self) -> usize {
+        if mutant("sweep nothing") {
+            return 0;
+        }
         // A ledger that is being made whole may yet learn that an intent is contested.
         let expired = match self.footing().await {
             Ok(_) => self.inner.intents.expired(SWEEP).await,

@@ -7,9 +7,10 @@ use crate::envelope::Envelope;
 use crate::ledger::Reservations;
 use crate::log::{AppendError, Appended, Commit, CommitHeader, EventData, EventLog};
 use crate::message::{Command, DispatchError};
+use crate::mutants::mutant;
 use crate::position::LogPosition;
 use crate::stream::StreamName;
-use crate::version::Version;
+use crate::version::{ExpectedVersion, Version};
 
 use super::Inner;
 use super::cache::{Found, InFlight, Loading, Ready};
@@ -118,7 +119,10 @@ impl<A: Aggregate, L: EventLog> Inner<A, L> {
                 let bytes = decision.stored.iter().map(|e| e.payload.len()).sum();
                 let commit = Commit {
                     stream: stream.clone(),
-                    expected: ready.expected(),
+                    expected: match mutant("append at any version") {
+                        true => ExpectedVersion::Any,
+                        false => ready.expected(),
+                    },
                     header: header.clone(),
                     events: decision.stored,
                     reservations: decision.reservations,

@@ -59,6 +59,7 @@ use crate::envelope::Envelope;
 use crate::handler::Handler;
 use crate::log::{AppendError, Appended, CommitHeader, EventLog, RecordedCommit};
 use crate::message::{Command, DispatchError, DispatchResult};
+use crate::mutants::mutant;
 use crate::snapshot::SnapshotStore;
 use crate::stream::StreamName;
 use crate::version::Version;
@@ -176,6 +177,7 @@ impl<A: Aggregate, L: EventLog> Inner<A, L> {
             }
         })?;
         if envelope.attempt > 1
+            && !mutant("a second attempt asks the log for nothing")
             && let Some(reply) = self.first_reply(command, envelope, &stream).await?
         {
             return Ok(reply);
@@ -241,6 +243,7 @@ impl<A: Aggregate, L: EventLog> Inner<A, L> {
                 } => match self.confirmed(head.await, in_flight, &stream) {
                     Ok(at) => {
                         if envelope.identity.may_repeat()
+                            && !mutant("a second attempt asks the log for nothing")
                             && let Some(reply) =
                                 self.first_reply(command, envelope, &stream).await?
                         {

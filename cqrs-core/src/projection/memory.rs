@@ -8,6 +8,7 @@ use crate::BoxError;
 use crate::codec::Codec;
 use crate::event::Event;
 use crate::log::{RecordedCommit, RecordedEvent};
+use crate::mutants::mutant;
 use crate::position::{Partition, Position};
 use crate::projection::{
     ApplyError, Batch, Checkpoint, EventRef, Parked, ParkedStreams, Projection,
@@ -127,7 +128,12 @@ impl<S: Clone + Send + Sync> MemoryProjection<S> {
 
     /// Puts a backup in the place of all that it holds, as a database that lost its tail would.
     pub fn restore(&self, backup: ProjectionBackup<S>) {
-        *self.lock() = backup.0;
+        let mut store = self.lock();
+        let positions = std::mem::take(&mut store.positions);
+        *store = backup.0;
+        if mutant("checkpoint before the rows") {
+            store.positions = positions;
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Store<S>> {
@@ -220,7 +226,8 @@ impl<S: Clone + Send + Sync> Projection for MemoryProjection<S> {
             source: source.into(),
         })?;
         let mut store = self.lock();
-        if store.checkpoint(batch.partition) != batch.expected {
+        let stands = store.checkpoint(batch.partition) == batch.expected;
+        if !stands && !mutant("no compare-and-set of the checkpoint") {
             return Err(ApplyError::Stale);
         }
         let key = |place: &EventRef| (batch.partition, batch.commits[place.commit].stream.clone());

@@ -18,16 +18,19 @@
 //! | the log is corrupt | that partition ends with [`RunnerError::Log`] |
 //! | crash, or the future is dropped, before the write | nothing was written: read again |
 //! | crash after the write | the checkpoint stands behind the slice: it is not read again |
+//! | the database loses its tail in a crash: rows and checkpoint together | the next write is refused; at the end of the log it looks every [`RunnerOptions::look_again`] |
 //! | a rebuild empties the rows | the next write is refused; start from 0. [`ProjectionRunner::reload`] tells one that waits |
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::sync::{Mutex, Notify};
 
 use crate::BoxError;
 use crate::follow::{self, Backoff, Follower, RunnerError, RunnerOptions, Step, Trouble, chain};
 use crate::log::{CommitSource, RecordedCommit};
+use crate::mutants::mutant;
 use crate::position::Partition;
 use crate::projection::{
     ApplyError, Batch, Checkpoint, EventRef, ParkedStreams, Progress, Projection,
@@ -199,6 +202,10 @@ where
                     } else {
                         let stream = slice[event.commit].stream.clone();
                         let reason = chain(source.as_ref());
+                        if mutant("skip what is poisonous") {
+                            sorted.apply.remove(index);
+                            continue;
+                        }
                         tracing::warn!(projection = self.projection.name(), %stream, reason, "parked");
                         sorted.park_from(index, &stream, slice, reason);
                         parked.push(stream);
@@ -255,7 +262,9 @@ impl Sorted {
         let mut reason = Some(reason);
         let tail = self.apply.split_off(index);
         for event in tail {
-            if slice[event.commit].stream == *stream {
+            let first = reason.is_some();
+            let whole = first || !mutant("park the event and not its stream");
+            if slice[event.commit].stream == *stream && whole {
                 self.park.push((event, reason.take()));
             } else {
                 self.apply.push(event);
@@ -297,6 +306,16 @@ where
 
     fn wake(&self, partition: Partition) -> Option<&Notify> {
         self.lane(partition).map(|lane| &lane.wake)
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        Some(self.options.look_again).filter(|_| !mutant("trust the checkpoint for ever"))
+    }
+
+    fn tired(&self, partition: Partition) {
+        if let Some(lane) = self.lane(partition) {
+            lane.outdated.store(true, Ordering::Release);
+        }
     }
 
     async fn begin(&self, partition: Partition) -> Result<(), Trouble> {

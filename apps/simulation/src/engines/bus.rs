@@ -28,8 +28,8 @@ struct Shared {
 #[derive(Default)]
 struct State {
     partitions: Vec<Vec<BusRecord>>,
-    /// The next number of each producer's session in each partition.
-    sessions: BTreeMap<(u64, Partition), u64>,
+    /// The next number of each producer's session in each partition, and the end after the one before.
+    sessions: BTreeMap<(u64, Partition), (u64, u64)>,
     groups: BTreeMap<String, Group>,
 }
 
@@ -89,7 +89,8 @@ impl Bus {
         self.0.more.notified().await;
     }
 
-    /// Appends `records` where `number` is the producer's next; the end, or `None` where something before it is missing.
+    /// Appends `records` where `number` is the producer's next; the end after them, or `None` where something before
+    /// them is missing.
     fn append(
         &self,
         producer: u64,
@@ -99,7 +100,7 @@ impl Bus {
     ) -> Option<u64> {
         let mut state = self.state();
         let state = &mut *state;
-        let next = state.sessions.entry((producer, partition)).or_default();
+        let (next, end) = state.sessions.entry((producer, partition)).or_default();
         let of_partition = &mut state.partitions[usize::from(partition.index())];
         if number > *next {
             return None;
@@ -110,8 +111,9 @@ impl Bus {
                 record.offset = of_partition.len() as u64;
                 of_partition.push(record);
             }
+            *end = of_partition.len() as u64;
         }
-        let end = of_partition.len() as u64;
+        let end = *end;
         self.0.more.notify_waiters();
         Some(end)
     }
@@ -250,6 +252,22 @@ impl PublishEvents for BusPublisher {
         }
         *session = current;
         Ok(end)
+    }
+
+    async fn holds(
+        &self,
+        partition: Partition,
+        position: Position,
+        offset: u64,
+    ) -> Result<bool, BusError> {
+        let bus = self.bus.clone();
+        let run = move || {
+            let before = offset.checked_sub(1).and_then(|n| usize::try_from(n).ok());
+            let found = before.map(|before| bus.read(partition, before, 1));
+            let found = found.and_then(|found| found.first().map(|record| record.id.at.position));
+            found == Some(position)
+        };
+        self.wire.call("holds", LIMIT, run).await.map_err(lost)
     }
 
     async fn end(&self, partition: Partition) -> Result<u64, BusError> {

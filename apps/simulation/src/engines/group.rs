@@ -108,7 +108,7 @@ impl BusConsumer {
                 let (more, moved) = (pin!(self.0.bus.more()), pin!(self.0.moved.notified()));
                 let (woken, late) = (select(more, moved), pin!(self.0.node.sleep(BEAT)));
                 // What is published between the look and the wait is found after a while.
-                drop(select(woken, late).await);
+                select(woken, late).await;
                 continue;
             }
             for (partition, term, next) in wanted {
@@ -206,7 +206,7 @@ impl ConsumeEvents for BusConsumer {
                     return Ok(taken);
                 }
             }
-            drop(select(arrived, pin!(changes.changed())).await);
+            select(arrived, pin!(changes.changed())).await;
         }
     }
 

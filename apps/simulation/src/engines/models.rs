@@ -28,12 +28,25 @@ struct Shared {
 struct State {
     versions: BTreeMap<u32, Version>,
     live: u32,
+    /// What the replayer is to do.
+    job: Option<Job>,
     /// How often the tail was lost.
     losses: u64,
 }
 
+/// What operators want.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Job {
+    /// Build this version, then let it take the live one's place.
+    Rebuild(u32),
+    /// Let this version be the live one again.
+    Promote(u32),
+}
+
 struct Version {
     model: Model,
+    /// Whether projectors feed it.
+    ready: bool,
     /// As it is on disk.
     saved: ProjectionBackup<Rows>,
 }
@@ -59,21 +72,26 @@ impl Models {
             state: Mutex::new(State {
                 versions: BTreeMap::new(),
                 live: 1,
+                job: None,
                 losses: 0,
             }),
         }));
-        models.add(1);
+        models.add(1, true);
         models
     }
 
-    fn add(&self, version: u32) {
+    fn add(&self, version: u32, ready: bool) {
         let mended = Arc::clone(&self.0.mended);
         let fold =
             move |rows: &mut Rows, event: &cqrs_core::RecordedEvent<'_>| rows.fold(event, &mended);
         let model = MemoryProjection::new("social", rows::types(), Rows::default(), fold);
         let saved = model.backup();
         let model = Arc::new(model);
-        let version_of = Version { model, saved };
+        let version_of = Version {
+            model,
+            ready,
+            saved,
+        };
         self.state().versions.insert(version, version_of);
     }
 
@@ -98,13 +116,75 @@ impl Models {
         }
     }
 
-    pub(crate) fn live(&self) -> u32 {
-        self.state().live
-    }
-
     /// The versions that are fed.
     pub(crate) fn fed(&self) -> Vec<u32> {
-        self.state().versions.keys().copied().collect()
+        let state = self.state();
+        let fed = state.versions.iter().filter(|(_, version)| version.ready);
+        fed.map(|(number, _)| *number).collect()
+    }
+
+    pub(crate) fn job(&self) -> Option<Job> {
+        self.state().job
+    }
+
+    /// An operator wants a new version, unless there is something else to do.
+    pub(crate) fn want_rebuild(&self) {
+        let next = {
+            let mut state = self.state();
+            if state.job.is_some() || state.versions.len() > 2 {
+                return;
+            }
+            let next = state.versions.keys().last().map_or(1, |last| last + 1);
+            state.job = Some(Job::Rebuild(next));
+            next
+        };
+        self.add(next, false);
+    }
+
+    /// An operator wants the version before the live one back, unless there is something else to do.
+    pub(crate) fn want_roll_back(&self) {
+        let mut state = self.state();
+        let before = state.versions.range(..state.live).next_back();
+        let before = before.filter(|(_, v)| v.ready).map(|(number, _)| *number);
+        if state.job.is_none() {
+            state.job = before.map(Job::Promote);
+        }
+    }
+
+    /// Projectors feed `version` from now on.
+    pub(crate) fn make_ready(&self, version: u32) {
+        if let Some(version) = self.state().versions.get_mut(&version) {
+            version.ready = true;
+        }
+    }
+
+    /// One transaction: moves the pointer to `version` where it has all that the live one has, and no stream parked that
+    /// the live one has not. Whether it is live now.
+    pub(crate) fn promote(&self, version: u32, partitions: u16) -> bool {
+        let live = self.state().live;
+        let (Some(new), Some(old)) = (self.model(version), self.model(live)) else {
+            return false;
+        };
+        let behind = Partition::all(partitions).any(|partition| {
+            let parked = |model: &Model| -> Vec<StreamName> {
+                let parked = at_once(model.parked(partition)).unwrap_or_default();
+                parked.into_iter().map(|parked| parked.stream).collect()
+            };
+            let lacks = parked(&old);
+            checkpoint(&new, partition).position < checkpoint(&old, partition).position
+                || parked(&new).iter().any(|stream| !lacks.contains(stream))
+        });
+        if behind && !cqrs_core::mutant("promote before the live one is reached") {
+            return false;
+        }
+        {
+            let mut state = self.state();
+            state.live = version;
+            state.job = None;
+        }
+        // Its commit is waited for until it is on disk, and with it all before it.
+        self.flush();
+        true
     }
 
     pub(crate) fn model(&self, version: u32) -> Option<Model> {

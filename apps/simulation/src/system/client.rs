@@ -73,7 +73,7 @@ impl Client {
 
     /// Sends `ask` until there is a final answer; without a key once.
     async fn ask(&self, node: &Node, ask: &Ask) -> Option<Told> {
-        self.history.asked(ask);
+        self.history.asked(ask, node.sim().elapsed());
         loop {
             let pick = node.sim().below(self.apis.len() as u64);
             let ApiAt { at, api } = self.apis[usize::try_from(pick).unwrap_or(0)].clone();
@@ -85,7 +85,7 @@ impl Client {
             node.note(|| format!("asked {:?}, told {told:?}", ask));
             match told {
                 Ok(told) if told.is_final() => {
-                    self.history.told(ask, &told);
+                    self.history.told(ask, &told, node.sim().elapsed());
                     return Some(told);
                 }
                 _ if !ask.keyed => return None,

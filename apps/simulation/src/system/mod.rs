@@ -6,3 +6,4 @@ pub(crate) mod client;
 pub(crate) mod projector;
 pub(crate) mod query;
 pub(crate) mod relay;
+pub(crate) mod replay;

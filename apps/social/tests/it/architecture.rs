@@ -106,6 +106,8 @@ const MAY: &[(&str, &[&str])] = &[
             "http-kit",
         ],
     ),
+    // The distributed system's processes again, over simulated engines.
+    ("simulation", &["cqrs-core", "cqrs-mongo", "social-domain"]),
     (
         "relay",
         &[

@@ -7,6 +7,7 @@ use crate::coordinator::{
 };
 use crate::envelope::CommandId;
 use crate::ledger::ReservedValue;
+use crate::mutants::mutant;
 use crate::time::Clock;
 
 use super::MemoryIntents;
@@ -33,6 +34,7 @@ impl<C: Clock> Intents for MemoryIntents<C> {
         for value in intent.reserve {
             match tables.values.get(value) {
                 None => free.insert(value),
+                Some(held) if held.pending.is_some() && mutant("a pending value is free") => true,
                 Some(held) if held.stream == *intent.stream => false,
                 Some(held) => {
                     return Ok(match tables.open_intent(&held.stream, now) {

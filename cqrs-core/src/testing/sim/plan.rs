@@ -94,7 +94,7 @@ impl Plan {
             else {
                 return plan;
             };
-            let fault = match below(10) {
+            let fault = match below(12) {
                 0..3 => Fault::Crash {
                     node: process,
                     polls: 1 + below(40) as u32,
@@ -104,12 +104,12 @@ impl Plan {
                     node: process,
                     span: millis(10, 15_000),
                 },
-                5 => Fault::Cut {
+                5..8 => Fault::Cut {
                     a: process,
                     b: store,
-                    span: millis(10, 4_000),
+                    span: millis(10, 8_000),
                 },
-                6..9 => Fault::Flaky {
+                8..11 => Fault::Flaky {
                     engine: store,
                     percent: 10 + below(70) as u8,
                     span: millis(50, 3_000),

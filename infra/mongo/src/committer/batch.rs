@@ -7,7 +7,7 @@ use std::time::Duration;
 use bson::RawDocumentBuf;
 use cqrs_core::{
     AppendError, Appended, CommandId, ExpectedVersion, Partition, Position, RequestHash,
-    StreamName, Version,
+    StreamName, Version, mutant,
 };
 use foldhash::fast::FixedState;
 
@@ -143,7 +143,7 @@ impl Batch {
 
     /// Makes `append` a member at `position`, if it expects `head`.
     pub(super) fn plan(&mut self, append: Append, head: Head, position: Position) {
-        if !append.expected.accepts(head.version, head.last) {
+        if !append.expected.accepts(head.version, head.last) && !mutant("no expected version") {
             let mut lost = Lost::from(append);
             lost.actual = head.version;
             self.lost.push(lost);
@@ -167,7 +167,10 @@ impl Batch {
 
     /// The position behind the last member, or behind `head` where there is none.
     pub(super) fn next_after(&self, head: Position) -> Position {
-        self.members.last().map_or(head, Member::position).next()
+        let last = self.members.last();
+        let hole = last.is_some() && mutant("leave a hole");
+        let next = last.map_or(head, Member::position).next();
+        if hole { next.next() } else { next }
     }
 
     /// The head of a stream once its members have landed.
@@ -200,6 +203,11 @@ impl Batch {
         docs.cloned().collect()
     }
 
+    /// Where the last member would stand.
+    pub(super) fn last_position(&self) -> Option<Position> {
+        self.members.last().map(Member::position)
+    }
+
     /// The first open member's position and command.
     pub(super) fn first_open(&self) -> Option<(Position, CommandId)> {
         let member = &self.members[*self.open.front()?];
@@ -223,6 +231,9 @@ impl Batch {
         let open = self.open.iter().map(|index| &self.members[*index]);
         open.zip(there)
             .take_while(|(member, stub)| {
+                if mutant("count another's commit as landed") {
+                    return stub.position == member.position;
+                }
                 stub.position == member.position
                     && stub.command == member.append.command
                     && stub.writer == writer
@@ -277,7 +288,8 @@ impl Batch {
             let stream = member.append.stream.clone();
             let end = ends.get(&stream).copied().or_else(|| known(&stream));
             let end = end.unwrap_or(Head::EMPTY);
-            let accepted = member.append.expected.accepts(end.version, end.last);
+            let accepted = member.append.expected.accepts(end.version, end.last)
+                || mutant("no expected version");
             if accepted && !broken.contains(&stream) {
                 member.place(next, end);
                 next = next.next();

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use cqrs_core::{AppendError, LogPosition, Partition, StreamName};
+use cqrs_core::{AppendError, LogPosition, Partition, StreamName, mutant};
 use foldhash::fast::FixedState;
 use futures_util::stream::{self, StreamExt};
 
@@ -139,6 +139,9 @@ async fn read_head<E: Engine>(
 ) -> Result<Head, StoreFailure> {
     for _ in 0..ATTEMPTS {
         let next = head.version.get() + 1;
+        if mutant("trust the cached head") {
+            return Ok(head);
+        }
         if !engine.is_taken(stream.clone(), next).await? {
             return Ok(head);
         }

@@ -68,7 +68,7 @@ use std::time::Duration;
 
 use cqrs_core::{
     AppendError, Appended, ExpectedVersion, LogPosition, Partition, Position, RequestHash,
-    StreamName, Version,
+    StreamName, Version, mutant,
 };
 use foldhash::fast::FixedState;
 use futures_util::future::join;
@@ -307,6 +307,9 @@ impl<E: Engine> Committer<E> {
 
     /// Inserts the batch's members until the fate of each is known.
     async fn settle(&mut self, batch: &mut Batch) -> Result<(), Abandoned> {
+        if mutant("acknowledge before durable") {
+            self.land(batch, usize::MAX);
+        }
         while batch.is_open() {
             match self.engine.insert(batch.open_docs()).await {
                 Inserted::All => self.land(batch, usize::MAX),
@@ -314,7 +317,17 @@ impl<E: Engine> Committer<E> {
                     self.land(batch, index);
                     self.settle_lost(batch).await?;
                 }
-                Inserted::Unknown(failure) => self.wait(batch, &failure).await?,
+                Inserted::Unknown(_) if mutant("take an unknown outcome for a success") => {
+                    self.land(batch, usize::MAX);
+                }
+                Inserted::Unknown(failure) => {
+                    self.wait(batch, &failure).await?;
+                    if mutant("renumber while the outcome is unknown") {
+                        // Behind where it would stand, had it landed.
+                        self.head = batch.last_position();
+                        self.renumber(batch).await?;
+                    }
+                }
             }
         }
         Ok(())
