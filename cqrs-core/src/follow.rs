@@ -169,9 +169,10 @@ pub(crate) trait Follower: Send + Sync {
     fn patience(&self) -> Option<Duration> {
         None
     }
-    /// Called where it has waited so long.
-    fn tired(&self, partition: Partition) {
-        let _ = partition;
+    /// Called where it has waited so long after `after`: whether to step again, and so to begin the wait anew.
+    fn tired(&self, partition: Partition, after: Position) -> impl Future<Output = bool> + Send {
+        let _ = (partition, after);
+        std::future::ready(true)
     }
 
     /// Forgets what is remembered of `partition` and does what is done once at a start.
@@ -537,20 +538,26 @@ async fn wait_or_wake<F: Follower>(
             None => std::future::pending().await,
         }
     };
-    let tired = async {
+    let tired = || async {
         match follower.patience() {
-            Some(patience) => {
-                follower.timer().sleep(patience).await;
-                follower.tired(partition);
-            }
+            Some(patience) => follower.timer().sleep(patience).await,
             None => std::future::pending().await,
         }
     };
     let more = follower.source().await_more(partition, after);
-    let (woken, tired, more) = (pin!(woken), pin!(tired), pin!(more));
-    match select(select(woken, tired), more).await {
-        Either::Left(_) => Ok(()),
-        Either::Right((more, _)) => more,
+    let (mut woken, mut more) = (pin!(woken), pin!(more));
+    loop {
+        let tired = pin!(tired());
+        match select(select(woken.as_mut(), tired), more.as_mut()).await {
+            Either::Left((Either::Left(_), _)) => return Ok(()),
+            // The source goes on with its wait, which may have a patience of its own.
+            Either::Left((Either::Right(_), _)) => {
+                if follower.tired(partition, after).await {
+                    return Ok(());
+                }
+            }
+            Either::Right((more, _)) => return more,
+        }
     }
 }
 

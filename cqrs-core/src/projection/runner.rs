@@ -31,7 +31,7 @@ use crate::BoxError;
 use crate::follow::{self, Backoff, Follower, RunnerError, RunnerOptions, Step, Trouble, chain};
 use crate::log::{CommitSource, RecordedCommit};
 use crate::mutants::mutant;
-use crate::position::Partition;
+use crate::position::{Partition, Position};
 use crate::projection::{
     ApplyError, Batch, Checkpoint, EventRef, ParkedStreams, Progress, Projection,
 };
@@ -312,10 +312,14 @@ where
         Some(self.options.look_again).filter(|_| !mutant("trust the checkpoint for ever"))
     }
 
-    fn tired(&self, partition: Partition) {
-        if let Some(lane) = self.lane(partition) {
+    async fn tired(&self, partition: Partition, after: Position) -> bool {
+        let stands = self.projection.checkpoint(partition).await;
+        // A store that is away is asked again the next time.
+        let moved = stands.is_ok_and(|stands| stands.position != after);
+        if moved && let Some(lane) = self.lane(partition) {
             lane.outdated.store(true, Ordering::Release);
         }
+        moved
     }
 
     async fn begin(&self, partition: Partition) -> Result<(), Trouble> {

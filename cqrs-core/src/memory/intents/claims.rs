@@ -109,7 +109,8 @@ impl<C: Clock> CommandClaims for MemoryIntents<C> {
         let rows = &mut state.tables.rows;
         let row = rows
             .get_mut(&command)
-            .filter(|row| row.attempt == attempt && matches!(row.state, RowState::Claimed));
+            .filter(|row| row.attempt == attempt || mutant("drop the attempt check"))
+            .filter(|row| matches!(row.state, RowState::Claimed));
         match row {
             Some(_) if attempt == 1 => {
                 rows.remove(&command);

@@ -8,6 +8,7 @@ use super::{Pages, Paused, ZERO, at, rows, seen};
 use crate::follow::RunnerOptions;
 use crate::position::Position;
 use crate::projection::{ParkedStreams, Projection, ProjectionRunner};
+use crate::time::Timer;
 
 #[tokio::test(start_paused = true)]
 async fn a_poisonous_event_parks_its_stream_only_and_is_released_in_order() {
@@ -43,6 +44,28 @@ async fn a_poisonous_event_parks_its_stream_only_and_is_released_in_order() {
     let expected = rows([("a-1", &[1, 2, 3, 4, 5]), ("a-2", &[1, 2])]);
     runner.projection().read(|seen| assert_eq!(*seen, expected));
     assert_eq!(progress.parked_count(), 0);
+}
+
+/// A database that loses its tail in a crash takes rows and checkpoint back together, and tells nobody.
+#[tokio::test(start_paused = true)]
+async fn what_was_taken_back_is_applied_again_though_nothing_new_comes() {
+    let (log, broken) = (Pages::default(), Arc::new(AtomicBool::new(false)));
+    let model = seen(&broken);
+    let before = model.backup();
+    log.append("a-1", &[("noted", "ok")]);
+    let options = RunnerOptions::default();
+    let runner = ProjectionRunner::new(log, model, Paused, options);
+    let due = rows([("a-1", &[1])]);
+    let watched = async {
+        runner.progress().reached(at(1)).await;
+        runner.projection().read(|seen| assert_eq!(*seen, due));
+        runner.projection().restore(before);
+        Paused
+            .sleep(options.look_again + options.look_again / 2)
+            .await;
+        runner.projection().read(|seen| assert_eq!(*seen, due));
+    };
+    runner.run(watched).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
