@@ -5,7 +5,6 @@ use uuid::Uuid;
 
 use crate::coordinator::{CommandClaims, Entered, Entry, Footing, IntentError, Lease, Stored};
 use crate::envelope::CommandId;
-use crate::mutants::mutant;
 use crate::time::Clock;
 
 use super::MemoryIntents;
@@ -51,7 +50,7 @@ impl<C: Clock> CommandClaims for MemoryIntents<C> {
         let mut state = self.state();
         state.stand(footing)?;
         let row = state.tables.rows.get_mut(&command).filter(|row| {
-            (row.attempt == attempt || mutant("drop the attempt check"))
+            row.attempt == attempt
                 && matches!(row.state, RowState::Claimed | RowState::Intent { .. })
                 && (row.until <= now || row.owner == lease.owner)
         });
@@ -109,8 +108,7 @@ impl<C: Clock> CommandClaims for MemoryIntents<C> {
         let rows = &mut state.tables.rows;
         let row = rows
             .get_mut(&command)
-            .filter(|row| row.attempt == attempt || mutant("drop the attempt check"))
-            .filter(|row| matches!(row.state, RowState::Claimed));
+            .filter(|row| row.attempt == attempt && matches!(row.state, RowState::Claimed));
         match row {
             Some(_) if attempt == 1 => {
                 rows.remove(&command);

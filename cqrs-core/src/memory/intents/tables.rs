@@ -9,7 +9,6 @@ use uuid::Uuid;
 use crate::coordinator::{Entry, IntentError, Known, KnownState, Landed, OpenIntent};
 use crate::envelope::{CommandId, RequestHash};
 use crate::ledger::ReservedValue;
-use crate::mutants::mutant;
 use crate::position::{Partition, Position};
 use crate::stream::StreamName;
 use crate::time::Timestamp;
@@ -103,7 +102,7 @@ impl Tables {
             // It was ours, and a row that is held is never deleted by another.
             (None, Some(_)) => Err(IntentError::Lost),
             (Some(known), Some(attempt))
-                if (known.attempt == attempt || mutant("drop the attempt check"))
+                if known.attempt == attempt
                     && matches!(known.state, KnownState::Claimed { .. }) =>
             {
                 Ok(None)
