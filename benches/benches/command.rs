@@ -1,86 +1,99 @@
-//! What does a command cost on a stream of 1, 100, 10,000 events: folded state in the cache, or loaded?
+//! What does a command cost in memory: by the length of its stream, by writers, and where its state is to be loaded first?
 //!
-//! `cargo bench -p benches --bench command`
+//! `cargo bench -p benches --bench command`, and beside the others, in the same run:
+//! `cargo bench -p benches --bench command --features peers > /dev/null` (cqrs-es prints what it does).
 //!
-//! On the store in memory, so that what is measured is the library: decide, encode, append,
-//! evolve. `cached` is the usual case; `cold` folds the whole stream first, as a new process does without a snapshot.
+//! On the store in memory, so that what is measured is the library: decide, encode, append, evolve.
+//!
+//! - `command`: 280 bytes are added to a note of that length, whose state was seen before.
+//! - `writers`: the same at once from 1, 2 and 4 tasks on two threads. Acknowledged and stored are counted.
+//! - `load`: the state of a note is found by an executor that never saw it, with a snapshot at its end or without.
 #![allow(missing_docs, reason = "criterion's macros make public functions")]
 
-use std::time::{Duration, Instant};
-
-use benches::{Add, Note, Write, envelope};
-use cqrs_core::{Codec, Executor, ExecutorOptions, Handler, MemoryStore};
-use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use benches::measure::{LENGTHS, by_length, by_writers, group};
+use benches::notebook::{Ours, executor, fill, stream};
+use benches::{Look, Note, envelope, next_id};
+use cqrs_core::{
+    Codec, Encoding, Executor, ExecutorOptions, Handler, MemoryStore, ReadLog, Snapshot,
+    SnapshotStore, Snapshotted, Version,
+};
+use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 
-const LENGTHS: [u64; 3] = [1, 100, 10_000];
-
-type Notes = Executor<Note, MemoryStore>;
-
-fn executor(store: &MemoryStore) -> Notes {
-    Executor::new(store.clone(), Codec::new(), ExecutorOptions::default())
-}
-
-/// A note with `length` events.
-async fn note(notes: &Notes, length: u64) -> Uuid {
-    let begin = envelope();
-    let id = begin.command_id.as_uuid();
-    notes.handle(Write, &begin).await.expect("written");
-    for _ in 1..length {
-        notes.handle(Add(id), &envelope()).await.expect("added");
-    }
-    id
-}
-
-/// `commands` on streams that are `length` long, at most half as much again, and in the cache.
-async fn cached(length: u64, commands: u64) -> Duration {
-    let mut elapsed = Duration::ZERO;
-    let mut left = commands;
-    while left > 0 {
-        let now = left.min((length / 2).max(1));
-        let notes = executor(&MemoryStore::new(1));
-        let id = note(&notes, length).await;
-        let start = Instant::now();
-        for _ in 0..now {
-            notes.handle(Add(id), &envelope()).await.expect("added");
-        }
-        elapsed += start.elapsed();
-        left -= now;
-    }
-    elapsed
-}
-
-/// `commands`, each by an executor that never saw its stream, which is `length` long.
-async fn cold(length: u64, commands: u64) -> Duration {
-    let mut elapsed = Duration::ZERO;
-    for _ in 0..commands {
-        let store = MemoryStore::new(1);
-        let id = note(&executor(&store), length).await;
-        let notes = executor(&store);
-        let start = Instant::now();
-        notes.handle(Add(id), &envelope()).await.expect("added");
-        elapsed += start.elapsed();
-    }
-    elapsed
-}
-
 fn command(c: &mut Criterion) {
+    let mut group = group(c, "command");
+    by_length::<Ours>(&mut group);
+    #[cfg(feature = "peers")]
+    by_length::<benches::cqrs_es::CqrsEs>(&mut group);
+    group.finish();
+}
+
+fn writers(c: &mut Criterion) {
+    let mut group = group(c, "writers");
+    eprintln!("| | on | writers | acknowledged | stored |");
+    eprintln!("|---|---|---|---|---|");
+    by_writers::<Ours>(&mut group);
+    #[cfg(feature = "peers")]
+    by_writers::<benches::cqrs_es::CqrsEs>(&mut group);
+    group.finish();
+}
+
+fn load(c: &mut Criterion) {
     let runtime = Runtime::new().expect("a runtime");
-    let mut group = c.benchmark_group("command");
-    group.sample_size(10);
-    group.warm_up_time(Duration::from_millis(500));
-    group.measurement_time(Duration::from_secs(2));
+    let mut group = group(c, "load");
     for length in LENGTHS {
-        group.bench_function(BenchmarkId::new("cached", length), |bench| {
-            bench.iter_custom(|commands| runtime.block_on(cached(length, commands)));
+        let (store, note) = (MemoryStore::new(1), next_id());
+        runtime.block_on(fill(&store, note, length));
+        group.bench_function(BenchmarkId::new("folded", length), |bench| {
+            let setup = || (executor(&store), envelope());
+            bench.iter_batched(
+                setup,
+                |(notes, envelope)| {
+                    let version = runtime.block_on(notes.handle(Look(note), &envelope));
+                    assert_eq!(version.expect("seen").get(), length);
+                    notes
+                },
+                BatchSize::SmallInput,
+            );
         });
-        group.bench_function(BenchmarkId::new("cold", length), |bench| {
-            bench.iter_custom(|commands| runtime.block_on(cold(length, commands)));
+        runtime.block_on(snapshot(&store, note, length));
+        group.bench_function(BenchmarkId::new("from a snapshot", length), |bench| {
+            let setup = || (restoring(&store), envelope());
+            bench.iter_batched(
+                setup,
+                |(notes, envelope)| {
+                    let version = runtime.block_on(notes.handle(Look(note), &envelope));
+                    assert_eq!(version.expect("seen").get(), length);
+                    notes
+                },
+                BatchSize::SmallInput,
+            );
         });
     }
     group.finish();
 }
 
-criterion_group!(benches, command);
+fn restoring(store: &MemoryStore) -> Executor<Note, MemoryStore> {
+    let options = ExecutorOptions::default();
+    Executor::with_snapshots(store.clone(), Codec::new(), options, store.clone())
+}
+
+async fn snapshot(store: &MemoryStore, note: Uuid, length: u64) {
+    let stream = stream(note);
+    let found = store.read_stream(&stream, Version::EMPTY, length as usize);
+    let found = found.await.expect("read");
+    let last = found.last().expect("one commit at least");
+    let snapshot = Snapshot {
+        stream: last.stream.clone(),
+        version: last.version,
+        at: last.at,
+        schema: Note::schema(),
+        encoding: Encoding::Json,
+        payload: length.to_string().into(),
+    };
+    store.save(snapshot).await.expect("kept");
+}
+
+criterion_group!(benches, command, writers, load);
 criterion_main!(benches);

@@ -2,6 +2,13 @@
 //!
 //! Here stands what they share: a small aggregate whose commands and payloads are like those of a real one.
 
+#[cfg(feature = "peers")]
+pub mod cqrs_es;
+pub mod measure;
+pub mod notebook;
+pub mod report;
+pub mod sum;
+
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -28,9 +35,18 @@ pub struct Written {
 }
 
 /// Text was added.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Added {
     text: String,
+}
+
+impl Added {
+    /// With as much text as every command adds.
+    #[must_use]
+    pub fn usual() -> Self {
+        let text = "x".repeat(TEXT);
+        Self { text }
+    }
 }
 
 cqrs_core::events! {
@@ -46,9 +62,13 @@ cqrs_core::events! {
 #[derive(Debug)]
 pub struct Write;
 
-/// Adds to a note.
+/// Adds to a note; the first addition begins it.
 #[derive(Debug)]
 pub struct Add(pub Uuid);
+
+/// Decides that there is nothing to do: what is left is to find the note's state.
+#[derive(Debug)]
+pub struct Look(pub Uuid);
 
 impl Message for Write {
     const NAME: &'static str = "Write";
@@ -65,6 +85,14 @@ impl Message for Add {
 }
 
 impl Command for Add {}
+
+impl Message for Look {
+    const NAME: &'static str = "Look";
+    type Reply = Version;
+    type Error = Infallible;
+}
+
+impl Command for Look {}
 
 impl Aggregate for Note {
     const CATEGORY: &'static str = "note";
@@ -102,7 +130,7 @@ impl Decide<Write> for Note {
     }
 
     fn decide(&self, _: &Write, _: &Envelope) -> Result<Vec<NoteEvent>, Infallible> {
-        let text = text();
+        let text = "x".repeat(TEXT);
         Ok(vec![Written { text }.into()])
     }
 
@@ -117,8 +145,7 @@ impl Decide<Add> for Note {
     }
 
     fn decide(&self, _: &Add, _: &Envelope) -> Result<Vec<NoteEvent>, Infallible> {
-        let text = text();
-        Ok(vec![Added { text }.into()])
+        Ok(vec![Added::usual().into()])
     }
 
     fn reply(_: &Add, decided: &Decided<'_, NoteEvent>) -> Version {
@@ -126,8 +153,18 @@ impl Decide<Add> for Note {
     }
 }
 
-fn text() -> String {
-    "x".repeat(TEXT)
+impl Decide<Look> for Note {
+    fn target(Look(note): &Look, _: &Envelope) -> Uuid {
+        *note
+    }
+
+    fn decide(&self, _: &Look, _: &Envelope) -> Result<Vec<NoteEvent>, Infallible> {
+        Ok(Vec::new())
+    }
+
+    fn reply(_: &Look, decided: &Decided<'_, NoteEvent>) -> Version {
+        decided.version
+    }
 }
 
 /// An envelope with a command id that no other call gets, ordered by time as UUIDv7 is.

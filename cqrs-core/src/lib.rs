@@ -176,7 +176,7 @@ pub use log::{
 };
 pub use mediator::{
     Dispatcher, Layered, Mediator, Published, Publisher, RegistrationErrors, Registry, Stack,
-    Subscriber, SubscriberFailure, Unheard,
+    Subscriber, SubscriberFailure, Unheard, Wrap,
 };
 pub use memory::{IntentsBackup, MemoryClaim, MemoryIntents, MemoryStore};
 pub use message::{Command, DispatchError, DispatchResult, Message, Query};

@@ -3,9 +3,10 @@
 use std::any::{Any, TypeId};
 use std::collections::BTreeSet;
 use std::fmt;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::future::ready;
+use std::hash::{Hash, Hasher};
 
-use futures_util::future::BoxFuture;
+use stackfuture::StackFuture;
 
 use crate::envelope::Envelope;
 use crate::handler::Handler;
@@ -13,15 +14,29 @@ use crate::message::{Command, DispatchError, DispatchResult, Message, Query};
 
 /// Sends each message to the handler that was registered for it.
 ///
-/// Made by [`Registry`](crate::Registry). A dispatch costs one lookup by type and one allocation, the handler's future.
+/// Made by [`Registry`](crate::Registry). A dispatch costs one lookup by type. It allocates nothing where the future of the
+/// handler, with that of all behaviours around it, has at most [`Dispatcher::IN_PLACE`] bytes; else once, for that future.
 /// It is a [`Handler`] of every message itself, so that both faces fit where one does.
 pub struct Dispatcher {
-    handlers: Handlers,
+    /// At least half of them are free. An entry stands at its key's place, or after that and before the next free slot.
+    slots: Box<[Option<Entry>]>,
 }
 
 impl Dispatcher {
-    pub(super) fn new(handlers: Handlers) -> Self {
-        Self { handlers }
+    /// How many bytes a future may have and be kept in that of the dispatch.
+    pub const IN_PLACE: usize = IN_PLACE;
+
+    pub(super) fn new(entries: impl ExactSizeIterator<Item = Entry>) -> Self {
+        let len = (2 * entries.len()).next_power_of_two().max(2);
+        let mut slots: Box<[_]> = (0..len).map(|_| None).collect();
+        for entry in entries {
+            let mut at = entry.place;
+            while slots[at & (len - 1)].is_some() {
+                at = at.wrapping_add(1);
+            }
+            slots[at & (len - 1)] = Some(entry);
+        }
+        Self { slots }
     }
 
     /// Sends `command` to its handler.
@@ -33,12 +48,12 @@ impl Dispatcher {
     /// # Cancel safety
     ///
     /// Dropping the future leaves unknown whether the command happened.
-    pub fn send<C: Command>(
-        &self,
+    pub fn send<'a, C: Command>(
+        &'a self,
         command: C,
-        envelope: &Envelope,
-    ) -> impl Future<Output = DispatchResult<C>> + Send {
-        Handler::handle(self, command, envelope)
+        envelope: &'a Envelope,
+    ) -> impl Future<Output = DispatchResult<C>> + Send + use<'a, C> {
+        self.start(command, envelope)
     }
 
     /// Asks the handler of `query`.
@@ -50,77 +65,105 @@ impl Dispatcher {
     /// # Cancel safety
     ///
     /// Dropping the future changes nothing.
-    pub fn ask<Q: Query>(
-        &self,
+    pub fn ask<'a, Q: Query>(
+        &'a self,
         query: Q,
-        envelope: &Envelope,
-    ) -> impl Future<Output = DispatchResult<Q>> + Send {
-        Handler::handle(self, query, envelope)
+        envelope: &'a Envelope,
+    ) -> impl Future<Output = DispatchResult<Q>> + Send + use<'a, Q> {
+        self.start(query, envelope)
+    }
+
+    fn start<'a, M: Message>(
+        &'a self,
+        message: M,
+        envelope: &'a Envelope,
+    ) -> InPlace<'a, DispatchResult<M>> {
+        match self.find::<M>() {
+            Some(handler) => handler.start(message, envelope),
+            None => no_handler::<M>(),
+        }
     }
 
     fn find<M: Message>(&self) -> Option<&dyn ErasedHandler<M>> {
-        let entry = self.handlers.get(&TypeId::of::<M>())?;
-        let handler = entry.handler.downcast_ref::<Erased<M>>()?;
-        Some(handler.as_ref())
+        let last = self.slots.len() - 1;
+        let mut at = place(TypeId::of::<M>());
+        while let Some(entry) = &self.slots[at & last] {
+            if let Some(handler) = entry.handler.downcast_ref::<Erased<M>>() {
+                return Some(handler.as_ref());
+            }
+            at = at.wrapping_add(1);
+        }
+        None
     }
+}
+
+/// Apart, so that the usual way out has nothing to share with it and writes the future where it stays.
+#[cold]
+#[inline(never)]
+fn no_handler<'a, M: Message>() -> InPlace<'a, DispatchResult<M>> {
+    InPlace::from(ready(Err(DispatchError::NoHandler { name: M::NAME })))
 }
 
 impl<M: Message> Handler<M> for Dispatcher {
     async fn handle(&self, message: M, envelope: &Envelope) -> DispatchResult<M> {
-        match self.find::<M>() {
-            Some(handler) => handler.handle_boxed(message, envelope).await,
-            None => Err(DispatchError::NoHandler { name: M::NAME }),
-        }
+        self.start(message, envelope).await
     }
 }
 
 impl fmt::Debug for Dispatcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: BTreeSet<_> = self.handlers.values().map(|entry| entry.name).collect();
+        let entries = self.slots.iter().flatten();
+        let names: BTreeSet<_> = entries.map(|entry| entry.name).collect();
         f.debug_tuple("Dispatcher").field(&names).finish()
     }
 }
 
-#[expect(clippy::disallowed_types, reason = "with a hasher that is no hasher")]
-pub(super) type Handlers =
-    std::collections::HashMap<TypeId, Entry, BuildHasherDefault<IdentityHasher>>;
-
-/// A registered handler; what is in the box is an [`Erased`] of the key's type.
+/// A registered handler.
 pub(super) struct Entry {
-    pub(super) name: &'static str,
-    pub(super) handler: Box<dyn Any + Send + Sync>,
+    name: &'static str,
+    place: usize,
+    /// An [`Erased`] of its message.
+    handler: Box<dyn Any + Send + Sync>,
 }
 
-pub(super) type Erased<M> = Box<dyn ErasedHandler<M>>;
-
-pub(super) fn erase<M: Message, H: Handler<M> + 'static>(handler: H) -> Erased<M> {
-    Box::new(handler)
-}
-
-/// The twin of [`Handler`] that can be a trait object.
-pub(super) trait ErasedHandler<M: Message>: Send + Sync {
-    fn handle_boxed<'a>(
-        &'a self,
-        message: M,
-        envelope: &'a Envelope,
-    ) -> BoxFuture<'a, DispatchResult<M>>;
-}
-
-impl<M: Message, H: Handler<M>> ErasedHandler<M> for H {
-    fn handle_boxed<'a>(
-        &'a self,
-        message: M,
-        envelope: &'a Envelope,
-    ) -> BoxFuture<'a, DispatchResult<M>> {
-        Box::pin(Handler::handle(self, message, envelope))
+impl Entry {
+    pub(super) fn new<M: Message, H: Handler<M> + 'static>(handler: H) -> Self {
+        let handler: Erased<M> = Box::new(handler);
+        Self {
+            name: M::NAME,
+            place: place(TypeId::of::<M>()),
+            handler: Box::new(handler),
+        }
     }
 }
 
-/// Takes a `TypeId`'s own bits, which the compiler has hashed already.
-#[derive(Default)]
-pub(super) struct IdentityHasher(u64);
+type Erased<M> = Box<dyn ErasedHandler<M>>;
 
-impl Hasher for IdentityHasher {
+const IN_PLACE: usize = 320;
+
+type InPlace<'a, T> = StackFuture<'a, T, IN_PLACE>;
+
+/// The twin of [`Handler`] that can be a trait object.
+trait ErasedHandler<M: Message>: Send + Sync {
+    fn start<'a>(&'a self, message: M, envelope: &'a Envelope) -> InPlace<'a, DispatchResult<M>>;
+}
+
+impl<M: Message, H: Handler<M>> ErasedHandler<M> for H {
+    fn start<'a>(&'a self, message: M, envelope: &'a Envelope) -> InPlace<'a, DispatchResult<M>> {
+        InPlace::from_or_box(Handler::handle(self, message, envelope))
+    }
+}
+
+/// Where to look for a message first: its type's own bits, which the compiler has hashed already.
+fn place(message: TypeId) -> usize {
+    let mut bits = Bits(0);
+    message.hash(&mut bits);
+    bits.0 as usize
+}
+
+struct Bits(u64);
+
+impl Hasher for Bits {
     fn write_u64(&mut self, bits: u64) {
         self.0 = bits;
     }

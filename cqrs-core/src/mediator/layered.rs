@@ -31,42 +31,45 @@ impl<M: Message, B: Behaviour<M>, H: Handler<M>> Handler<M> for Layered<B, H> {
     }
 }
 
-/// Two behaviours, `outer` around `inner`, which are a behaviour again.
-#[derive(Debug, Clone, Copy, Default)]
+/// Behaviours that are put around every handler alike: `outer` around all of `inner`.
+#[derive(Debug, Clone, Default)]
 pub struct Stack<O, I> {
-    outer: O,
+    outer: Arc<O>,
     inner: I,
 }
 
 impl<O, I> Stack<O, I> {
     /// Puts `outer` around `inner`.
     #[must_use]
-    pub const fn new(outer: O, inner: I) -> Self {
+    pub fn new(outer: O, inner: I) -> Self {
+        let outer = Arc::new(outer);
         Self { outer, inner }
     }
 }
 
-impl<M: Message, O: Behaviour<M>, I: Behaviour<M>> Behaviour<M> for Stack<O, I> {
-    async fn around<N: Handler<M>>(
-        &self,
-        message: M,
-        envelope: &Envelope,
-        next: &N,
-    ) -> DispatchResult<M> {
-        let next = Layered::new(&self.inner, next);
-        self.outer.around(message, envelope, &next).await
+/// Puts behaviours around a handler, which is then one type: the compiler sees through all of them.
+pub trait Wrap {
+    /// The handler `H` with the behaviours around it.
+    type Wrapped<H>;
+
+    /// Puts them around `handler`; they are shared with every other handler.
+    fn wrap<H>(&self, handler: H) -> Self::Wrapped<H>;
+}
+
+/// Nothing is put around the handler.
+impl Wrap for () {
+    type Wrapped<H> = H;
+
+    fn wrap<H>(&self, handler: H) -> H {
+        handler
     }
 }
 
-/// Nothing is done around the handler.
-impl<M: Message> Behaviour<M> for () {
-    fn around<N: Handler<M>>(
-        &self,
-        message: M,
-        envelope: &Envelope,
-        next: &N,
-    ) -> impl Future<Output = DispatchResult<M>> + Send {
-        next.handle(message, envelope)
+impl<O, I: Wrap> Wrap for Stack<O, I> {
+    type Wrapped<H> = Layered<Arc<O>, I::Wrapped<H>>;
+
+    fn wrap<H>(&self, handler: H) -> Self::Wrapped<H> {
+        Layered::new(Arc::clone(&self.outer), self.inner.wrap(handler))
     }
 }
 

@@ -15,7 +15,7 @@ mod tests;
 mod typed;
 
 pub use dispatcher::Dispatcher;
-pub use layered::{Layered, Stack};
+pub use layered::{Layered, Stack, Wrap};
 pub use publish::{Published, Publisher, Subscriber, SubscriberFailure, Unheard};
 pub use registry::{RegistrationErrors, Registry};
 pub use typed::Mediator;

@@ -1,19 +1,18 @@
 //! The run-time face: registration.
 
-use std::any::{Any, TypeId};
+use std::any::TypeId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::Arc;
 
-use crate::handler::{Behaviour, Handler};
-use crate::mediator::dispatcher::{Dispatcher, Entry, Handlers, erase};
-use crate::mediator::{Layered, Stack};
+use crate::handler::Handler;
+use crate::mediator::dispatcher::{Dispatcher, Entry};
+use crate::mediator::{Stack, Wrap};
 use crate::message::{Command, Message, Query};
 
 /// Collects handlers while the program starts, and refuses a set with gaps or doubles.
 ///
-/// Behaviours are composed with each handler as it is registered, and erased together with it
-/// once: five of them cost no more lookups or allocations than none.
+/// Behaviours are composed with each handler as it is registered, and erased together with it once: five of them
+/// cost no more lookups than none.
 ///
 /// # Example
 ///
@@ -37,8 +36,8 @@ use crate::message::{Command, Message, Query};
 /// ```
 #[must_use = "nothing is registered before it is built"]
 pub struct Registry<B = ()> {
-    behaviours: Arc<B>,
-    handlers: Handlers,
+    behaviours: B,
+    handlers: BTreeMap<TypeId, Entry>,
     required: BTreeMap<&'static str, TypeId>,
     duplicate: BTreeSet<&'static str>,
 }
@@ -47,8 +46,8 @@ impl Registry {
     /// Nothing registered, nothing required, nothing around.
     pub fn new() -> Self {
         Self {
-            behaviours: Arc::new(()),
-            handlers: Handlers::default(),
+            behaviours: (),
+            handlers: BTreeMap::new(),
             required: BTreeMap::new(),
             duplicate: BTreeSet::new(),
         }
@@ -66,9 +65,9 @@ impl<B> Registry<B> {
     ///
     /// Handlers registered before keep what they have: register queries first, then
     /// add what fits commands only.
-    pub fn with<O>(self, behaviour: O) -> Registry<Stack<O, Arc<B>>> {
+    pub fn with<O>(self, behaviour: O) -> Registry<Stack<O, B>> {
         Registry {
-            behaviours: Arc::new(Stack::new(behaviour, self.behaviours)),
+            behaviours: Stack::new(behaviour, self.behaviours),
             handlers: self.handlers,
             required: self.required,
             duplicate: self.duplicate,
@@ -76,17 +75,17 @@ impl<B> Registry<B> {
     }
 
     /// Registers the handler of the command `C`.
-    pub fn command<C: Command, H: Handler<C> + 'static>(self, handler: H) -> Self
+    pub fn command<C: Command, H: Handler<C>>(self, handler: H) -> Self
     where
-        B: Behaviour<C> + 'static,
+        B: Wrap<Wrapped<H>: Handler<C> + 'static>,
     {
         self.register::<C, H>(handler)
     }
 
     /// Registers the handler of the query `Q`.
-    pub fn query<Q: Query, H: Handler<Q> + 'static>(self, handler: H) -> Self
+    pub fn query<Q: Query, H: Handler<Q>>(self, handler: H) -> Self
     where
-        B: Behaviour<Q> + 'static,
+        B: Wrap<Wrapped<H>: Handler<Q> + 'static>,
     {
         self.register::<Q, H>(handler)
     }
@@ -111,22 +110,17 @@ impl<B> Registry<B> {
             .collect();
         let duplicate: Vec<_> = self.duplicate.into_iter().collect();
         if missing.is_empty() && duplicate.is_empty() {
-            Ok(Dispatcher::new(self.handlers))
+            Ok(Dispatcher::new(self.handlers.into_values()))
         } else {
             Err(RegistrationErrors { missing, duplicate })
         }
     }
 
-    fn register<M: Message, H: Handler<M> + 'static>(mut self, handler: H) -> Self
+    fn register<M: Message, H>(mut self, handler: H) -> Self
     where
-        B: Behaviour<M> + 'static,
+        B: Wrap<Wrapped<H>: Handler<M> + 'static>,
     {
-        let layered = Layered::new(Arc::clone(&self.behaviours), handler);
-        let handler: Box<dyn Any + Send + Sync> = Box::new(erase::<M, _>(layered));
-        let entry = Entry {
-            name: M::NAME,
-            handler,
-        };
+        let entry = Entry::new::<M, _>(self.behaviours.wrap(handler));
         if self.handlers.insert(TypeId::of::<M>(), entry).is_some() {
             self.duplicate.insert(M::NAME);
         }
