@@ -1,8 +1,11 @@
 //! Between domain events and what is stored of them.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
+
+use bytes::Bytes;
 
 use crate::event::Event;
 use crate::log::EventData;
@@ -106,6 +109,14 @@ pub enum DecodeError {
     },
 }
 
+/// How many bytes a thread keeps to encode into; beyond that they are freed.
+const MAX_SCRATCH: usize = 64 << 10;
+
+thread_local! {
+    /// What is encoded is copied from here, in one allocation of its size.
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
 /// Writes events in their current shape and reads every shape that ever was.
 pub struct Codec<E> {
     upcasters: Upcasters,
@@ -136,14 +147,21 @@ impl<E: Event> Codec<E> {
     pub fn encode(&self, event: &E) -> Result<EventData, EncodeError> {
         let (name, version) = event.event_type();
         let event_type = EventType::new(name, version);
-        match event.to_json() {
-            Ok(payload) => Ok(EventData {
+        // Taken, so that an event which encodes another one as it is encoded finds a new one.
+        let mut scratch = SCRATCH.take();
+        scratch.clear();
+        let encoded = match event.write_json(&mut scratch) {
+            Ok(()) => Ok(EventData {
                 event_type,
                 encoding: Encoding::Json,
-                payload: payload.into(),
+                payload: Bytes::copy_from_slice(&scratch),
             }),
             Err(source) => Err(EncodeError { event_type, source }),
+        };
+        if scratch.capacity() <= MAX_SCRATCH {
+            SCRATCH.set(scratch);
         }
+        encoded
     }
 
     /// Reads a stored event, whatever its age.

@@ -11,12 +11,12 @@ pub trait Event: Sized + Send + Sync + 'static {
     /// The stored name and schema version of this event; one of [`TYPES`](Self::TYPES).
     fn event_type(&self) -> (&'static str, u32);
 
-    /// The payload in its current shape.
+    /// Writes the payload in its current shape at the end of `json`.
     ///
     /// # Errors
     ///
     /// Whatever `Serialize` says.
-    fn to_json(&self) -> Result<Vec<u8>, serde_json::Error>;
+    fn write_json(&self, json: &mut Vec<u8>) -> Result<(), serde_json::Error>;
 
     /// Reads a payload of the current shape of `name`, which is one of [`TYPES`](Self::TYPES).
     ///
@@ -83,9 +83,12 @@ macro_rules! events {
                 }
             }
 
-            fn to_json(&self) -> Result<Vec<u8>, $crate::serde_json::Error> {
+            fn write_json(
+                &self,
+                json: &mut ::std::vec::Vec<u8>,
+            ) -> Result<(), $crate::serde_json::Error> {
                 match self {
-                    $(Self::$variant(event) => $crate::serde_json::to_vec(event),)+
+                    $(Self::$variant(event) => $crate::serde_json::to_writer(json, event),)+
                 }
             }
 

@@ -1,6 +1,6 @@
 //! Names of streams, and which log partition each belongs to.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
 use crate::position::Partition;
@@ -35,9 +35,16 @@ impl StreamName {
     /// [`InvalidStreamName`] names the half that is wrong.
     pub fn new(category: &str, id: &impl fmt::Display) -> Result<Self, InvalidStreamName> {
         check_category(category)?;
-        let name = format!("{category}-{id}");
-        check_id(&name[category.len() + 1..])?;
-        Ok(Self(name.into()))
+        let mut name = Written::default();
+        match write!(name, "{category}-{id}") {
+            Ok(()) => {
+                let name = name.as_str();
+                check_id(&name[category.len() + 1..])?;
+                Ok(Self(name.into()))
+            }
+            // It did not fit, or does not display itself.
+            Err(fmt::Error) => Err(InvalidStreamName::Id(id.to_string())),
+        }
     }
 
     /// Reads a name written by [`StreamName::as_str`].
@@ -78,11 +85,47 @@ impl StreamName {
     /// down at creation.
     #[must_use]
     pub fn partition(&self, partitions: u16) -> Partition {
+        if partitions <= 1 {
+            return Partition::new(0);
+        }
         let hash = fnv1a_64(self.0.as_bytes());
         // FNV's low bits are its weakest: fold the high half in before reducing.
         let mixed = hash ^ (hash >> 32);
-        let index = mixed % u64::from(partitions.max(1));
+        let index = mixed % u64::from(partitions);
         Partition::new(u16::try_from(index).unwrap_or(0))
+    }
+}
+
+/// The bytes of the longest name: category, dash, id.
+const LONGEST: usize = 64 + 1 + 200;
+
+/// A name while it is put together: not on the heap, as it is copied from here once its length is known.
+struct Written {
+    bytes: [u8; LONGEST],
+    len: usize,
+}
+
+impl Default for Written {
+    fn default() -> Self {
+        let bytes = [0; LONGEST];
+        Self { bytes, len: 0 }
+    }
+}
+
+impl Written {
+    fn as_str(&self) -> &str {
+        // Whole texts only were written.
+        str::from_utf8(&self.bytes[..self.len]).unwrap_or_default()
+    }
+}
+
+impl fmt::Write for Written {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let end = self.len + text.len();
+        let free = self.bytes.get_mut(self.len..end).ok_or(fmt::Error)?;
+        free.copy_from_slice(text.as_bytes());
+        self.len = end;
+        Ok(())
     }
 }
 
@@ -159,6 +202,17 @@ mod tests {
             StreamName::new("post", &""),
             Err(InvalidStreamName::Id(_))
         ));
+    }
+
+    #[test]
+    fn a_name_is_as_long_as_it_may_be_and_no_longer() {
+        let (category, id) = ("c".repeat(64), "i".repeat(200));
+        let longest = StreamName::new(&category, &id).unwrap();
+        assert_eq!(longest.as_str(), format!("{category}-{id}"));
+        for id in [id + "i", "i".repeat(1_000)] {
+            let refused = StreamName::new(&category, &id);
+            assert_eq!(refused, Err(InvalidStreamName::Id(id)));
+        }
     }
 
     /// Golden: a change here moves streams to other partitions and breaks every store.

@@ -178,9 +178,12 @@ impl<A: Aggregate, L: EventLog> Inner<A, L> {
             return Err(DispatchError::Overloaded);
         };
         let events = state.decide(command, envelope)?;
-        let encoded: Result<Vec<_>, _> = events.iter().map(|e| self.codec.encode(e)).collect();
+        let mut stored = Vec::with_capacity(events.len());
+        for event in &events {
+            stored.push(self.codec.encode(event).map_err(corrupt)?);
+        }
         Ok(Decision {
-            stored: encoded.map_err(corrupt)?,
+            stored,
             reservations: state.reservations(&events),
             events,
         })

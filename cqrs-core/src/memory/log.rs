@@ -18,11 +18,6 @@ impl State {
         &self.partitions[usize::from(at.partition.index())][at.position.get() as usize - 1]
     }
 
-    fn version(&self, stream: &StreamName) -> Version {
-        let found = self.streams.get(stream);
-        found.map_or(Version::EMPTY, super::Stream::version)
-    }
-
     fn append(&mut self, commit: Commit) -> Result<Appended, AppendError> {
         commit.check()?;
         if let Some(at) = self.commands.get(&commit.header.command_id) {
@@ -36,9 +31,10 @@ impl State {
                 repeated: true,
             });
         }
-        let before = self.version(&commit.stream);
-        let last = self.last(&commit.stream).map(|c| c.header.command_id);
-        if !commit.expected.accepts(before, last) {
+        let last = self.last(&commit.stream);
+        let before = last.map_or(Version::EMPTY, |last| last.version);
+        let command = last.map(|last| last.header.command_id);
+        if !commit.expected.accepts(before, command) {
             return Err(AppendError::Conflict {
                 stream: commit.stream,
                 expected: commit.expected,
@@ -116,7 +112,8 @@ impl State {
         stream: &StreamName,
         expected: ExpectedVersion,
     ) -> Result<LogPosition, AppendError> {
-        let (actual, last) = (self.version(stream), self.last(stream));
+        let last = self.last(stream);
+        let actual = last.map_or(Version::EMPTY, |last| last.version);
         if !expected.accepts(actual, last.map(|commit| commit.header.command_id)) {
             return Err(AppendError::Conflict {
                 stream: stream.clone(),
@@ -161,11 +158,12 @@ impl AppendToLog for MemoryStore {
         }) = &appended
         {
             let head = &self.shared.heads[usize::from(at.partition.index())];
-            // Another append may have said a later one already.
-            head.send_if_modified(|head| {
-                let moves = *head < at.position.get();
-                *head = at.position.get().max(*head);
-                moves
+            // Another append may have said a later one already. Who is counted after this has the value locked
+            // finds it there, and need not be told.
+            head.send_if_modified(|value| {
+                let moves = *value < at.position.get();
+                *value = at.position.get().max(*value);
+                moves && head.receiver_count() > 0
             });
         }
         ready(appended)

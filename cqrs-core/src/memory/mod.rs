@@ -60,12 +60,6 @@ struct Stream {
     commits: Vec<(Version, Arc<RecordedCommit>)>,
 }
 
-impl Stream {
-    fn version(&self) -> Version {
-        self.commits.last().map_or(Version::EMPTY, |(end, _)| *end)
-    }
-}
-
 impl MemoryStore {
     /// An empty store with `partitions` log partitions, at least one.
     #[must_use]
