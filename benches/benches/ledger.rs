@@ -175,7 +175,10 @@ fn ledger(c: &mut Criterion) {
         Ok(url) => {
             let schema = cqrs_mssql::SchemaName::parse(&schema).expect("a name");
             let options = MssqlOptions::parse(&url).expect("MSSQL_URL can be used");
-            let intents = MssqlIntents::new(MssqlPool::new(options.with_schema(schema)));
+            let pool = MssqlPool::new(options.with_schema(schema));
+            // The tables are made before the first command comes.
+            runtime.block_on(pool.check()).expect("a server");
+            let intents = MssqlIntents::new(pool);
             beside_memory(&mut group, &runtime, "mssql", intents);
         }
         Err(_) => println!("ledger: MSSQL_URL is not set; SQL Server is not measured"),
