@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tiberius::error::Error;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::timeout;
 
 use super::connection::Driver;
@@ -41,7 +41,7 @@ IF OBJECT_ID(N'{schema}.version', N'U') IS NULL
 pub(super) struct Tables {
     schema: SchemaName,
     found: String,
-    /// One connection of a pool at a time: while tables are made, nobody can look at them.
+    /// Held while they are made, when nobody can look at them.
     turn: Mutex<()>,
 }
 
@@ -62,19 +62,30 @@ impl Tables {
         options: &MssqlOptions,
         driver: &mut Driver,
     ) -> Result<(), ConnectError> {
-        let turn = timeout(options.connect_timeout, self.turn.lock()).await;
-        let turn = turn.map_err(|_| ConnectError::Busy)?;
+        if self.turn.try_lock().is_err() {
+            drop(self.take_turn(options).await?);
+        }
         let known = i32::try_from(VERSIONS.len()).unwrap_or(i32::MAX);
         let mut found = number(driver, &self.found).await?;
         if found < known {
-            let mut patient = open_patient(options, options.driver()).await?;
-            found = self.catch_up(&mut patient).await?;
+            let turn = self.take_turn(options).await?;
+            // Another connection may have made them while this one waited.
+            found = number(driver, &self.found).await?;
+            if found < known {
+                let mut patient = open_patient(options, options.driver()).await?;
+                found = self.catch_up(&mut patient).await?;
+            }
+            drop(turn);
         }
-        drop(turn);
         if found > known {
             return Err(ConnectError::TooNew { found, known });
         }
         Ok(())
+    }
+
+    async fn take_turn(&self, options: &MssqlOptions) -> Result<MutexGuard<'_, ()>, ConnectError> {
+        let turn = timeout(options.connect_timeout, self.turn.lock()).await;
+        turn.map_err(|_| ConnectError::Busy)
     }
 
     /// In one transaction. Where it fails, the connection is dropped, and with it the transaction.
