@@ -10,7 +10,7 @@ use cqrs_core::{
     Assigned, Assignment, BusError, BusRecord, ConsumeEvents, Partition, Position, Timer,
 };
 use futures_util::future::select;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 use super::LIMIT;
 use super::bus::{Bus, lost};
@@ -27,7 +27,9 @@ struct Member {
     wire: Wire,
     bus: Bus,
     group: String,
-    assignment: watch::Sender<Assignment>,
+    assignment: Mutex<Assignment>,
+    /// It became another. Not a `watch`, which wakes in an order that no seed tells.
+    assigned: Notify,
     lanes: Mutex<BTreeMap<Partition, Fetched>>,
     /// Something was fetched.
     arrived: Notify,
@@ -50,7 +52,8 @@ impl BusConsumer {
             wire: node.wire(at),
             bus: bus.clone(),
             group: group.to_owned(),
-            assignment: watch::Sender::default(),
+            assignment: Mutex::default(),
+            assigned: Notify::new(),
             lanes: Mutex::default(),
             arrived: Notify::new(),
             moved: Notify::new(),
@@ -79,17 +82,26 @@ impl BusConsumer {
 
     /// Takes what is its; whether that is something else than before.
     fn assign(&self, its: &[Partition]) -> bool {
-        self.0.assignment.send_if_modified(|assignment| {
-            let had: Vec<_> = assignment.partitions.keys().copied().collect();
-            let before = assignment.number;
-            for gone in had.iter().filter(|had| !its.contains(had)) {
-                assignment.revoke(*gone);
-            }
-            for new in its.iter().filter(|new| !had.contains(new)) {
-                assignment.assign(*new);
-            }
-            assignment.number != before
-        })
+        let mut assignment = self.assignment();
+        let had: Vec<_> = assignment.partitions.keys().copied().collect();
+        let before = assignment.number;
+        for gone in had.iter().filter(|had| !its.contains(had)) {
+            assignment.revoke(*gone);
+        }
+        for new in its.iter().filter(|new| !had.contains(new)) {
+            assignment.assign(*new);
+        }
+        let changed = assignment.number != before;
+        drop(assignment);
+        if changed {
+            self.0.assigned.notify_waiters();
+        }
+        changed
+    }
+
+    fn assignment(&self) -> MutexGuard<'_, Assignment> {
+        let assignment = self.0.assignment.lock();
+        assignment.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Fetches ahead, round and round.
@@ -143,8 +155,7 @@ impl BusConsumer {
     }
 
     fn term(&self, partition: Partition) -> Option<u64> {
-        let assignment = self.0.assignment.borrow();
-        assignment.partitions.get(&partition).copied()
+        self.assignment().partitions.get(&partition).copied()
     }
 
     fn lanes(&self) -> MutexGuard<'_, BTreeMap<Partition, Fetched>> {
@@ -155,13 +166,15 @@ impl BusConsumer {
 
 impl Assigned for BusConsumer {
     async fn changed(&self, seen: u64) -> Assignment {
-        let mut changes = self.0.assignment.subscribe();
-        // The sender lives as long as `self`.
-        let now = changes.wait_for(|now| now.number != seen).await;
-        let now = now.ok().map(|now| now.clone());
-        match now {
-            Some(now) => now,
-            None => std::future::pending().await,
+        loop {
+            // Made before the look, so that a change in between wakes it.
+            let mut assigned = pin!(self.0.assigned.notified());
+            assigned.as_mut().enable();
+            let now = self.assignment().clone();
+            if now.number != seen {
+                return now;
+            }
+            assigned.await;
         }
     }
 }
@@ -187,12 +200,12 @@ impl ConsumeEvents for BusConsumer {
     }
 
     async fn next(&self, partition: Partition, max: usize) -> Result<Vec<BusRecord>, BusError> {
-        let mut changes = self.0.assignment.subscribe();
         loop {
             // Made before the look, so that what is fetched in between wakes it.
             let mut arrived = pin!(self.0.arrived.notified());
             arrived.as_mut().enable();
-            changes.mark_unchanged();
+            let mut assigned = pin!(self.0.assigned.notified());
+            assigned.as_mut().enable();
             if let Some(term) = self.term(partition) {
                 let mut lanes = self.lanes();
                 let lane = lanes.get_mut(&partition).filter(|lane| lane.term == term);
@@ -206,7 +219,7 @@ impl ConsumeEvents for BusConsumer {
                     return Ok(taken);
                 }
             }
-            select(arrived, pin!(changes.changed())).await;
+            select(arrived, assigned).await;
         }
     }
 

@@ -401,6 +401,8 @@ impl Sim {
             if ready.is_empty() {
                 return;
             }
+            // Not in the order of the wakes: `tokio::sync::watch` wakes in an order of its own, which no seed tells.
+            ready.sort_unstable();
             let drawn = self.below(ready.len() as u64);
             ready.swap_remove(usize::try_from(drawn).unwrap_or(0))
         };
