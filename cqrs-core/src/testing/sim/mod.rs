@@ -53,9 +53,12 @@
 
 mod node;
 mod plan;
+mod processes;
+mod sleep;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod wire;
 mod world;
 

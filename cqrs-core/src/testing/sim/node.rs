@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use crate::time::{Clock, Random, Timer, Timestamp};
 
+use super::sleep::Sleep;
 use super::wire::Wire;
-use super::world::{Sim, Sleep};
+use super::world::Sim;
 
 /// A process or an engine of a [`Sim`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -7,7 +7,8 @@ use crate::testing::SeededRandom;
 use crate::time::Random;
 
 use super::node::NodeId;
-use super::world::{Sim, micros, pair};
+use super::wire::pair;
+use super::world::{Sim, micros};
 
 /// Something that goes wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,7 +7,8 @@ use futures_util::future::{Either, select};
 use tokio::sync::oneshot;
 
 use super::node::NodeId;
-use super::world::{Sim, Sleep};
+use super::sleep::Sleep;
+use super::world::Sim;
 
 /// A call that got no answer. Whether it took effect, or will, is unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -153,11 +154,37 @@ impl Wire {
 }
 
 impl Sim {
+    /// Whether a message gets from one place to the other now.
+    pub(super) fn reaches(&self, from: NodeId, to: NodeId) -> bool {
+        let state = self.state();
+        let apart = state.cut.contains_key(&pair(from, to));
+        !apart && state.places[from.0].up && state.places[to.0].up
+    }
+
+    /// How many calls in a hundred go wrong on the way to `to`.
+    pub(super) fn trouble(&self, to: NodeId) -> u8 {
+        let mut state = self.state();
+        let now = state.now;
+        let Some(windows) = state.flaky.get_mut(&to) else {
+            return 0;
+        };
+        windows.retain(|(until, _)| *until > now);
+        windows
+            .iter()
+            .map(|(_, percent)| *percent)
+            .max()
+            .unwrap_or(0)
+    }
+
     /// Whether a request that is under way arrives: its sender may be gone by now.
     fn reaches_engine(&self, from: NodeId, to: NodeId) -> bool {
         let state = self.state();
-        state.places[to.0].up && !state.cut.contains_key(&super::world::pair(from, to))
+        state.places[to.0].up && !state.cut.contains_key(&pair(from, to))
     }
+}
+
+pub(super) fn pair(a: NodeId, b: NodeId) -> (NodeId, NodeId) {
+    (a.min(b), a.max(b))
 }
 
 /// Keeps a sender, so that whoever waits does so until the limit.
