@@ -9,12 +9,12 @@ use cqrs_core::{
 use http_kit::{Problem, Response};
 use hyper::HeaderMap;
 use social_domain::{ActorId, Receipt};
-use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::auth::Authentication;
 use crate::clock::SystemClock;
-use crate::commands::{AnyCommand, Parsed, Refusal, SocialCommands};
+use crate::commands::{AnyCommand, Creates, Parsed, Refusal, SocialCommands};
+use crate::finishing::Finishing;
 use crate::{answers, identity, problems};
 
 /// How long a command may take until its client is told that the outcome is unknown.
@@ -41,11 +41,22 @@ pub(crate) struct Asked<'k> {
     pub(crate) trace: Option<TraceContext>,
 }
 
+/// A command with its envelope, ready for the mediator.
+pub(crate) struct Addressed {
+    envelope: Envelope,
+    command: AnyCommand,
+}
+
+impl Addressed {
+    /// The stream that it is for.
+    pub(crate) fn stream(&self) -> Option<StreamName> {
+        self.command.stream(&self.envelope).ok()
+    }
+}
+
 /// How it ended.
 pub(crate) struct Ended {
     pub(crate) result: Result<Receipt, DispatchError<Refusal>>,
-    /// The stream that it was for.
-    pub(crate) stream: Option<StreamName>,
     /// Whether the answer was given before.
     pub(crate) replayed: bool,
 }
@@ -59,7 +70,7 @@ impl<C: SocialCommands> CommandEdge<C> {
         key: Option<&str>,
         command: AnyCommand,
     ) -> Result<Response, Problem> {
-        let creation = command.creates().then(|| command.clone());
+        let creates = command.creates();
         let asked = Asked {
             actor,
             key,
@@ -69,7 +80,7 @@ impl<C: SocialCommands> CommandEdge<C> {
             trace: trace(headers),
         };
         let ended = self.in_time(asked).await?;
-        Ok(respond(ended, creation.as_ref()))
+        Ok(respond(ended, creates))
     }
 
     /// Answers a command that came as a message; its id is its key.
@@ -93,19 +104,15 @@ impl<C: SocialCommands> CommandEdge<C> {
 
     async fn in_time(&self, asked: Asked<'_>) -> Result<Ended, Problem> {
         let unknown = || Problem::store_unavailable().detail("the command may have happened");
-        let running = self.run(asked);
+        let running = self.run(self.address(asked));
         match tokio::time::timeout(COMMAND_DEADLINE, running).await {
             Ok(Some(ended)) => Ok(ended),
             Ok(None) | Err(_) => Err(unknown()),
         }
     }
 
-    /// Runs a command to its end; `None` where its task died, the outcome unknown.
-    ///
-    /// # Cancel safety
-    ///
-    /// The command goes on in a task of its own: a client that goes away does not stop what it began.
-    pub(crate) async fn run(&self, asked: Asked<'_>) -> Option<Ended> {
+    /// Says who asks, under which id.
+    pub(crate) fn address(&self, asked: Asked<'_>) -> Addressed {
         let (id, identity) = identity::identify(
             self.namespace,
             &asked.actor,
@@ -118,30 +125,43 @@ impl<C: SocialCommands> CommandEdge<C> {
         let mut envelope = envelope.with_identity(identity);
         envelope.precondition = asked.precondition;
         envelope.trace = asked.trace;
+        Addressed {
+            envelope,
+            command: asked.command,
+        }
+    }
+
+    /// Runs a command to its end; `None` where it panicked, the outcome unknown.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, the command goes on in a task of its own: a client that goes away does not stop what it began.
+    pub(crate) async fn run(&self, addressed: Addressed) -> Option<Ended> {
+        let Addressed {
+            mut envelope,
+            command,
+        } = addressed;
         let replayed = ReplayMark::watched();
         envelope.replayed = replayed.clone();
-        let stream = asked.command.stream(&envelope).ok();
-        let (mediator, command) = (Arc::clone(&self.mediator), asked.command);
-        let span = tracing::Span::current();
-        let task = async move { command.dispatch(&mediator, &envelope).await };
-        match tokio::spawn(task.instrument(span)).await {
+        let mediator = Arc::clone(&self.mediator);
+        let dispatched = async move { command.dispatch(&mediator, &envelope).await };
+        match Finishing::new(dispatched).await {
             Ok(result) => Some(Ended {
                 result,
-                stream,
                 replayed: replayed.is_set(),
             }),
-            Err(error) => {
-                tracing::error!(%error, "a command did not end");
+            Err(_panic) => {
+                tracing::error!("a command panicked");
                 None
             }
         }
     }
 }
 
-fn respond(ended: Ended, creation: Option<&AnyCommand>) -> Response {
+fn respond(ended: Ended, creates: Option<Creates>) -> Response {
     match ended.result {
         Ok(receipt) => {
-            let location = creation.and_then(|command| command.location(receipt.id));
+            let location = creates.map(|creates| creates.location(receipt.id));
             answers::accepted(&receipt, location.as_deref(), ended.replayed)
         }
         Err(error) => {

@@ -11,6 +11,7 @@ mod auth;
 mod clock;
 mod commands;
 mod edge;
+mod finishing;
 mod identity;
 mod jwt;
 mod late;

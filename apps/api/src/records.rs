@@ -71,16 +71,15 @@ impl<C: SocialCommands> CommandEdge<C> {
                 precondition: None,
                 trace: trace.clone(),
             };
-            match self.run(asked).await {
+            let addressed = self.address(asked);
+            let stream = addressed.stream();
+            match self.run(addressed).await {
                 Some(Ended {
                     result: Ok(receipt),
-                    stream,
                     ..
                 }) => return accepted(stream, id, &receipt),
                 Some(Ended {
-                    result: Err(error),
-                    stream,
-                    ..
+                    result: Err(error), ..
                 }) if is_final(&error) => {
                     return refused(stream, id, &problems::of_command(error));
                 }

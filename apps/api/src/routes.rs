@@ -3,11 +3,13 @@
 use http_kit::Router;
 use hyper::Method;
 
+use crate::commands::CommandKind;
+
 /// What a request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Route {
     /// A command by its own path.
-    Command(CommandRoute),
+    Command(CommandKind),
     /// Any command, as a message.
     Message,
     /// A query.
@@ -30,40 +32,6 @@ pub(crate) enum QueryRoute {
     Likes,
     Author,
 }
-
-macro_rules! command_routes {
-    ($($name:ident),+ $(,)?) => {
-        /// Which command.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub(crate) enum CommandRoute {
-            $($name,)+
-        }
-
-        impl CommandRoute {
-            /// The command that messages call `name`.
-            pub(crate) fn by_name(name: &str) -> Option<Self> {
-                match name {
-                    $(stringify!($name) => Some(Self::$name),)+
-                    _ => None,
-                }
-            }
-        }
-    };
-}
-
-command_routes!(
-    CreatePost,
-    EditPost,
-    DeletePost,
-    LikePost,
-    UnlikePost,
-    AddComment,
-    EditComment,
-    RemoveComment,
-    LikeComment,
-    UnlikeComment,
-    RegisterAuthor,
-);
 
 /// The paths of a service that serves commands, queries, or both, with those that every service has.
 pub(crate) fn router(commands: bool, queries: bool) -> Router<Route> {
@@ -96,7 +64,7 @@ fn with_queries(router: Router<Route>) -> Router<Route> {
 }
 
 fn with_commands(router: Router<Route>) -> Router<Route> {
-    use CommandRoute as C;
+    use CommandKind as C;
     let comment = "/v1/posts/{id}/comments/{cid}";
     let comment_like = "/v1/posts/{id}/comments/{cid}/like";
     [
@@ -119,7 +87,7 @@ fn with_commands(router: Router<Route>) -> Router<Route> {
     .route(Method::POST, "/v1/commands", Route::Message)
 }
 
-impl CommandRoute {
+impl CommandKind {
     /// Whether the request has a body that must be there.
     pub(crate) fn has_body(self) -> bool {
         matches!(

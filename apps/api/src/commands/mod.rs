@@ -10,44 +10,12 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use social_domain::{
     AddComment, Author, AuthorError, CreatePost, DeletePost, EditComment, EditPost, LikeComment,
-    LikePost, Post, PostError, Receipt, RegisterAuthor, RemoveComment, UnlikeComment, UnlikePost,
+    LikePost, Post, PostError, PostId, Receipt, RegisterAuthor, RemoveComment, UnlikeComment,
+    UnlikePost,
 };
 use uuid::Uuid;
 
 pub(crate) use parse::{Parsed, from_message, from_record, from_route, id};
-
-/// Whoever handles every command of the domain: the mediator of a service that writes.
-pub trait SocialCommands:
-    Handler<CreatePost>
-    + Handler<EditPost>
-    + Handler<DeletePost>
-    + Handler<LikePost>
-    + Handler<UnlikePost>
-    + Handler<AddComment>
-    + Handler<EditComment>
-    + Handler<RemoveComment>
-    + Handler<LikeComment>
-    + Handler<UnlikeComment>
-    + Handler<RegisterAuthor>
-    + 'static
-{
-}
-
-impl<T> SocialCommands for T where
-    T: Handler<CreatePost>
-        + Handler<EditPost>
-        + Handler<DeletePost>
-        + Handler<LikePost>
-        + Handler<UnlikePost>
-        + Handler<AddComment>
-        + Handler<EditComment>
-        + Handler<RemoveComment>
-        + Handler<LikeComment>
-        + Handler<UnlikeComment>
-        + Handler<RegisterAuthor>
-        + 'static
-{
-}
 
 /// Why any of the commands was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,8 +38,29 @@ impl From<AuthorError> for Refusal {
     }
 }
 
-macro_rules! any_command {
+macro_rules! commands {
     ($($name:ident => $aggregate:ident),+ $(,)?) => {
+        /// Whoever handles every command of the domain: the mediator of a service that writes.
+        pub trait SocialCommands: $(Handler<$name> +)+ 'static {}
+
+        impl<T> SocialCommands for T where T: $(Handler<$name> +)+ 'static {}
+
+        /// Which command.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum CommandKind {
+            $($name,)+
+        }
+
+        impl CommandKind {
+            /// The command that messages call `name`.
+            pub(crate) fn by_name(name: &str) -> Option<Self> {
+                match name {
+                    $(<$name as Message>::NAME => Some(Self::$name),)+
+                    _ => None,
+                }
+            }
+        }
+
         /// Any command of the domain.
         #[derive(Debug, Clone, PartialEq, Eq)]
         pub enum AnyCommand {
@@ -130,7 +119,7 @@ macro_rules! any_command {
     };
 }
 
-any_command!(
+commands!(
     CreatePost => Post,
     EditPost => Post,
     DeletePost => Post,
@@ -196,16 +185,11 @@ impl AnyCommand {
         }
     }
 
-    /// Whether it makes something that has a path of its own.
-    pub(crate) fn creates(&self) -> bool {
-        matches!(self, Self::CreatePost(_) | Self::AddComment(_))
-    }
-
-    /// Where the thing that it creates will be found; `None` where it creates none.
-    pub(crate) fn location(&self, id: Uuid) -> Option<String> {
+    /// What it makes that has a path of its own, if anything.
+    pub(crate) fn creates(&self) -> Option<Creates> {
         match self {
-            Self::CreatePost(_) => Some(format!("/v1/posts/{id}")),
-            Self::AddComment(c) => Some(format!("/v1/posts/{}/comments/{id}", c.post_id)),
+            Self::CreatePost(_) => Some(Creates::Post),
+            Self::AddComment(c) => Some(Creates::CommentOn(c.post_id)),
             _ => None,
         }
     }
@@ -235,10 +219,23 @@ impl AnyCommand {
     }
 }
 
-fn comment_path(
-    post: social_domain::PostId,
-    comment: social_domain::CommentId,
-    rest: &str,
-) -> String {
+/// Something new with a path of its own.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Creates {
+    Post,
+    CommentOn(PostId),
+}
+
+impl Creates {
+    /// Where it will be found, by the id that it gets.
+    pub(crate) fn location(self, id: Uuid) -> String {
+        match self {
+            Self::Post => format!("/v1/posts/{id}"),
+            Self::CommentOn(post) => format!("/v1/posts/{post}/comments/{id}"),
+        }
+    }
+}
+
+fn comment_path(post: PostId, comment: social_domain::CommentId, rest: &str) -> String {
     format!("/v1/posts/{post}/comments/{comment}{rest}")
 }

@@ -9,8 +9,7 @@ use social_domain::{
 };
 use uuid::Uuid;
 
-use super::AnyCommand;
-use crate::routes::CommandRoute;
+use super::{AnyCommand, CommandKind};
 
 #[derive(Debug)]
 /// A command that came as a message, with the id that the client gave it.
@@ -25,14 +24,14 @@ enum Ids<'p> {
     Members,
 }
 
-/// Reads the command of `route` from the parameters of its path and the members of its body.
+/// Reads the command of a `kind` from the parameters of its path and the members of its body.
 pub(crate) fn from_route(
-    route: CommandRoute,
+    kind: CommandKind,
     params: &Params<'_>,
     body: &Value,
 ) -> Result<AnyCommand, Problem> {
     let mut fields = Fields::of(body)?;
-    let command = read(route, &Ids::Path(params), &mut fields)?;
+    let command = read(kind, &Ids::Path(params), &mut fields)?;
     fields.finish()?;
     Ok(command)
 }
@@ -57,72 +56,68 @@ pub(crate) fn from_record(body: &Value) -> Result<(ActorId, Parsed), Problem> {
 
 fn message(envelope: &mut Fields<'_>) -> Result<Parsed, Problem> {
     let name = envelope.required_str("type")?;
-    let route = CommandRoute::by_name(name)
+    let kind = CommandKind::by_name(name)
         .ok_or_else(|| Problem::invalid_value("type", "there is no such command"))?;
     // Any id of the domain has the same form.
     let id = id(PostId::parse(envelope.required_str("id")?), "id")?.as_uuid();
     let mut data = envelope.object("data")?;
-    let command = read(route, &Ids::Members, &mut data)?;
+    let command = read(kind, &Ids::Members, &mut data)?;
     data.finish()?;
     Ok(Parsed { id, command })
 }
 
-fn read(
-    route: CommandRoute,
-    ids: &Ids<'_>,
-    fields: &mut Fields<'_>,
-) -> Result<AnyCommand, Problem> {
-    Ok(match route {
-        CommandRoute::CreatePost => CreatePost {
+fn read(kind: CommandKind, ids: &Ids<'_>, fields: &mut Fields<'_>) -> Result<AnyCommand, Problem> {
+    Ok(match kind {
+        CommandKind::CreatePost => CreatePost {
             post_id: chosen(fields, PostId::parse)?,
             message: text(fields, "message", PostMessage::parse)?,
         }
         .into(),
-        CommandRoute::EditPost => EditPost {
+        CommandKind::EditPost => EditPost {
             post_id: ids.post(fields)?,
             message: text(fields, "message", PostMessage::parse)?,
         }
         .into(),
-        CommandRoute::DeletePost => DeletePost {
+        CommandKind::DeletePost => DeletePost {
             post_id: ids.post(fields)?,
         }
         .into(),
-        CommandRoute::LikePost => LikePost {
+        CommandKind::LikePost => LikePost {
             post_id: ids.post(fields)?,
         }
         .into(),
-        CommandRoute::UnlikePost => UnlikePost {
+        CommandKind::UnlikePost => UnlikePost {
             post_id: ids.post(fields)?,
         }
         .into(),
-        CommandRoute::AddComment => AddComment {
+        CommandKind::AddComment => AddComment {
             post_id: ids.post(fields)?,
             comment_id: chosen(fields, CommentId::parse)?,
             message: text(fields, "message", CommentText::parse)?,
         }
         .into(),
-        CommandRoute::EditComment => EditComment {
+        CommandKind::EditComment => EditComment {
             post_id: ids.post(fields)?,
             comment_id: ids.comment(fields)?,
             message: text(fields, "message", CommentText::parse)?,
         }
         .into(),
-        CommandRoute::RemoveComment => RemoveComment {
+        CommandKind::RemoveComment => RemoveComment {
             post_id: ids.post(fields)?,
             comment_id: ids.comment(fields)?,
         }
         .into(),
-        CommandRoute::LikeComment => LikeComment {
+        CommandKind::LikeComment => LikeComment {
             post_id: ids.post(fields)?,
             comment_id: ids.comment(fields)?,
         }
         .into(),
-        CommandRoute::UnlikeComment => UnlikeComment {
+        CommandKind::UnlikeComment => UnlikeComment {
             post_id: ids.post(fields)?,
             comment_id: ids.comment(fields)?,
         }
         .into(),
-        CommandRoute::RegisterAuthor => RegisterAuthor {
+        CommandKind::RegisterAuthor => RegisterAuthor {
             handle: text(fields, "handle", Handle::parse)?,
             display_name: text(fields, "display_name", DisplayName::parse)?,
         }
