@@ -84,24 +84,17 @@ impl Config {
         let partitions = social_service::partitions(&mut settings);
         let ledger = ledger(&mut settings);
         let messages = messages(&mut settings);
-        settings.finish()?;
-        let log = log.zip(partitions);
-        match (edge, log, ledger, messages) {
-            (
-                Some((listen, authentication)),
-                Some((log, partitions)),
-                Some(ledger),
-                Some(messages),
-            ) => Ok(Self {
+        let config = || {
+            let ((listen, authentication), log, partitions) = (edge?, log?, partitions?);
+            Some(Self {
                 listen,
                 authentication,
                 log: MongoOptions { partitions, ..log },
-                ledger,
-                messages,
-            }),
-            // Each absence was noted as a problem, which ended this above.
-            _ => unreachable!("a setting is missing without a problem"),
-        }
+                ledger: ledger?,
+                messages: messages?,
+            })
+        };
+        settings.finish_with(config())
     }
 }
 

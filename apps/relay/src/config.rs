@@ -56,17 +56,16 @@ impl Config {
             KafkaConfig::parse(brokers, "relay")
         });
         let topic = social_service::events_topic(&mut settings);
-        settings.finish()?;
-        match (listen, log, partitions, kafka, topic) {
-            (Some(listen), Some(log), Some(partitions), Some(kafka), Some(topic)) => Ok(Self {
-                listen,
+        let config = || {
+            let (log, partitions) = (log?, partitions?);
+            Some(Self {
+                listen: listen?,
                 log: MongoOptions { partitions, ..log },
-                kafka,
-                topic,
-            }),
-            // Each absence was noted as a problem, which ended this above.
-            _ => unreachable!("a setting is missing without a problem"),
-        }
+                kafka: kafka?,
+                topic: topic?,
+            })
+        };
+        settings.finish_with(config())
     }
 }
 

@@ -96,19 +96,17 @@ impl Config {
             let message = "must be 1 to 40 of a-z, 0-9 and _, a letter first";
             settings.problem("SOCIAL_SCHEMA_PREFIX", message);
         }
-        settings.finish()?;
-        match (topic, partitions, prefix) {
-            (Some(topic), Some(partitions), Some(prefix)) => Ok(Self {
+        let config = || {
+            Some(Self {
                 mongodb,
                 postgres,
                 kafka,
-                topic,
-                partitions,
-                prefix,
-            }),
-            // Each absence was noted as a problem, which ended this above.
-            _ => unreachable!("a setting is missing without a problem"),
-        }
+                topic: topic?,
+                partitions: partitions?,
+                prefix: prefix?,
+            })
+        };
+        settings.finish_with(config())
     }
 
     /// How the log is opened.

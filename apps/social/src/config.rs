@@ -28,16 +28,15 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         let edge = social_service::listen_authenticated(&mut settings, 8080);
         let data = data(&mut settings);
-        settings.finish()?;
-        match (edge, data) {
-            (Some((listen, authentication)), Some(data)) => Ok(Self {
+        let config = || {
+            let (listen, authentication) = edge?;
+            Some(Self {
                 listen,
-                data,
+                data: data?,
                 authentication,
-            }),
-            // Each absence was noted as a problem, which ended this above.
-            _ => unreachable!("a setting is missing without a problem"),
-        }
+            })
+        };
+        settings.finish_with(config())
     }
 }
 
@@ -50,8 +49,7 @@ pub(crate) fn data_only<L: Fn(&str) -> Option<String>>(
     mut settings: Settings<L>,
 ) -> Result<PathBuf, ConfigError> {
     let data = data(&mut settings);
-    settings.finish()?;
-    Ok(data.unwrap_or_default())
+    settings.finish_with(data)
 }
 
 fn data<L: Fn(&str) -> Option<String>>(settings: &mut Settings<L>) -> Option<PathBuf> {
