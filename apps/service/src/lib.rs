@@ -17,7 +17,8 @@ pub use connect::{Failure, connect, look_at, watch};
 pub use metrics::{CommandStats, FollowerStats, LagStats, counter, gauge, stopped_partitions};
 pub use names::{events_topic, log_database, partitions, schema_prefix};
 pub use process::{
-    About, Environment, block_on, ended, environment, log_to_stderr, misconfigured, run, start_id,
+    About, Environment, block_on, block_on_beside, ended, environment, log_to_stderr,
+    misconfigured, run, start_id,
 };
 pub use server::Service;
 pub use settings::{engine, engine_as, listen, listen_authenticated, optional_engine_as};

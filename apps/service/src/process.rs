@@ -1,5 +1,6 @@
 //! From `main` to an exit status.
 
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
 use cqrs_core::Random;
@@ -86,13 +87,29 @@ pub fn ended(done: anyhow::Result<()>) -> ExitCode {
     }
 }
 
-/// Drives `task` on a runtime of its own, with as many threads as there are cores.
+/// Drives `task` on a runtime of its own, with a thread for each core.
 ///
 /// # Errors
 ///
 /// The task's, or the system's where it gives no threads.
 pub fn block_on(task: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    block_on_beside(0, task)
+}
+
+/// [`block_on`], with a thread less for each of `busy` threads that work beside the runtime; at least one.
+///
+/// Threads beyond the cores would only take turns with those that they wait for.
+///
+/// # Errors
+///
+/// As [`block_on`].
+pub fn block_on_beside(
+    busy: usize,
+    task: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<()> {
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores.saturating_sub(busy).max(1))
         .enable_all()
         .build()?
         .block_on(task)

@@ -23,7 +23,8 @@ fn main() -> ExitCode {
     let settings = social_service::environment(flags);
     let done = match task {
         Task::Serve => match Config::read(settings) {
-            Ok(config) => social_service::block_on(serve::run(config)),
+            // The store's writer is busy whenever commands come.
+            Ok(config) => social_service::block_on_beside(1, serve::run(config)),
             Err(error) => return social_service::misconfigured(&error),
         },
         Task::Rebuild => match config::data_only(settings) {
