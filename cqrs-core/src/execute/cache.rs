@@ -46,6 +46,15 @@ enum Slot<A> {
     Ready(Ready<A>),
 }
 
+impl<A> Entry<A> {
+    fn weight(&self) -> usize {
+        match &self.slot {
+            Slot::Loading { .. } => 0,
+            Slot::Ready(ready) => ready.weight,
+        }
+    }
+}
+
 /// A state that commands are decided on.
 pub(super) struct Ready<A> {
     /// `None` only while it evolves; found so, a panic went through.
@@ -181,11 +190,8 @@ impl<A: Aggregate> Shard<A> {
     }
 
     pub(super) fn remove(&mut self, stream: &StreamName) {
-        if let Some(entry) = self.entries.pop(stream)
-            && let Slot::Ready(ready) = &entry.slot
-        {
-            self.bytes -= ready.weight;
-        }
+        let removed = self.entries.pop(stream);
+        self.bytes -= removed.map_or(0, |entry| entry.weight());
     }
 
     fn remove_epoch(&mut self, stream: &StreamName, epoch: u64) {
@@ -212,11 +218,12 @@ impl<A: Aggregate> Shard<A> {
             let Some((oldest, entry)) = self.entries.peek_lru() else {
                 break;
             };
-            let oldest = oldest.clone();
             let idle = matches!(&entry.slot, Slot::Ready(ready) if ready.under_way == 0);
             if idle {
-                self.remove(&oldest);
+                let evicted = self.entries.pop_lru();
+                self.bytes -= evicted.map_or(0, |(_, entry)| entry.weight());
             } else {
+                let oldest = oldest.clone();
                 self.entries.promote(&oldest);
                 passed_over += 1;
             }
