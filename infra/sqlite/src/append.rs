@@ -1,25 +1,14 @@
 //! Appending on the writer's connection: the checks that make every insert a compare-and-set.
 
-use std::collections::HashMap;
-
 use cqrs_core::{
     AppendError, Appended, CommandId, Commit, ExpectedVersion, LogPosition, Partition, Position,
     ReservedValue, StreamName, Version,
 };
-use foldhash::fast::FixedState;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::is_constraint;
+use crate::heads::{Head, HeadCache};
 use crate::record::{encode_events, int, nat, place, row_id};
-
-/// The end of a stream, and where its last commit stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Head {
-    pub(crate) version: Version,
-    pub(crate) at: LogPosition,
-    /// Whose commit is the last one.
-    pub(crate) last: Option<CommandId>,
-}
 
 /// The last position of each partition.
 pub(crate) fn load_heads(connection: &Connection, partitions: u16) -> rusqlite::Result<Vec<u64>> {
@@ -303,49 +292,6 @@ fn reserve(connection: &Connection, commit: &Commit) -> rusqlite::Result<()> {
             .execute([value.scope(), value.value(), stream])?;
     }
     Ok(())
-}
-
-/// Heads of recently used streams, in two generations: when the young one is
-/// full it becomes the old one, and the old one is forgotten.
-struct HeadCache {
-    young: HashMap<StreamName, Head, FixedState>,
-    old: HashMap<StreamName, Head, FixedState>,
-    half: usize,
-}
-
-impl HeadCache {
-    fn new(capacity: usize) -> Self {
-        Self {
-            young: HashMap::default(),
-            old: HashMap::default(),
-            half: (capacity / 2).max(1),
-        }
-    }
-
-    fn get(&mut self, stream: &StreamName) -> Option<Head> {
-        if let Some(head) = self.young.get(stream) {
-            return Some(*head);
-        }
-        let head = self.old.remove(stream)?;
-        self.insert(stream, head);
-        Some(head)
-    }
-
-    fn insert(&mut self, stream: &StreamName, head: Head) {
-        if let Some(known) = self.young.get_mut(stream) {
-            *known = head;
-            return;
-        }
-        if self.young.len() >= self.half {
-            self.old = std::mem::take(&mut self.young);
-        }
-        self.young.insert(stream.clone(), head);
-    }
-
-    fn clear(&mut self) {
-        self.young.clear();
-        self.old.clear();
-    }
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ mod check;
 mod checkpoint;
 mod error;
 mod file;
+mod heads;
 mod ledger;
 mod log;
 mod model;
