@@ -210,8 +210,10 @@ impl<A: Aggregate> Shard<A> {
         }
     }
 
-    /// Takes note that an entry weighs something else now, and evicts what no longer fits, longest unused first.
-    pub(super) fn weighed(&mut self, change: Reweighed, limit: usize) {
+    /// Takes note that `stream` weighs something else now, and evicts what no longer fits, longest unused first.
+    ///
+    /// Never `stream` itself: one that alone weighs more than the limit would be loaded for ever, and never decided.
+    pub(super) fn weighed(&mut self, stream: &StreamName, change: Reweighed, limit: usize) {
         self.bytes = self.bytes - change.before + change.after;
         let mut passed_over = 0;
         while self.bytes > limit && passed_over < PASSED_OVER {
@@ -219,7 +221,7 @@ impl<A: Aggregate> Shard<A> {
                 break;
             };
             let idle = matches!(&entry.slot, Slot::Ready(ready) if ready.under_way == 0);
-            if idle {
+            if idle && oldest != stream {
                 let evicted = self.entries.pop_lru();
                 self.bytes -= evicted.map_or(0, |(_, entry)| entry.weight());
             } else {
@@ -273,7 +275,7 @@ impl<'c, A: Aggregate> Loading<'c, A> {
         let mut shard = self.cache.shard(&self.stream);
         let epoch = shard.next_epoch();
         shard.put(&self.stream, epoch, Slot::Ready(ready));
-        shard.weighed(change, self.cache.shard_bytes);
+        shard.weighed(&self.stream, change, self.cache.shard_bytes);
         due
     }
 }

@@ -137,7 +137,7 @@ impl<A: Aggregate, L: EventLog> Inner<A, L> {
                 ready.version = version;
                 ready.last = Some(envelope.command_id);
                 let change = ready.weigh(stream);
-                shard.weighed(change, self.cache.shard_bytes);
+                shard.weighed(stream, change, self.cache.shard_bytes);
                 return Step::Append {
                     landing,
                     in_flight,

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[derive(Debug, Clone, Copy)]
 pub struct ExecutorOptions {
     /// How many bytes of folded state the cache holds, by [`Aggregate::weight`](crate::Aggregate::weight). Streams
-    /// with commits under way are kept beyond it. Default 8 MiB.
+    /// with commits under way are kept beyond it, and the one that was used last. Default 8 MiB.
     pub cache_bytes: usize,
     /// How many commands may be under way on one stream; more are refused as overloaded. Default 1,024.
     pub stream_queue: usize,

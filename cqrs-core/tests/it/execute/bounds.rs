@@ -51,6 +51,22 @@ async fn the_cache_is_bounded_by_weight() {
 }
 
 #[tokio::test]
+async fn a_stream_that_weighs_more_than_the_cache_is_decided_all_the_same() {
+    let store = MemoryStore::new(1);
+    let options = ExecutorOptions {
+        cache_bytes: 1,
+        shards: 1,
+        ..ExecutorOptions::default()
+    };
+    for version in 1..=3 {
+        // Each loads what the one before has left.
+        let tally: Executor<Tally, _> = Executor::new(store.clone(), Codec::new(), options);
+        assert_eq!(add(&tally, "a", 1).await.unwrap().version, version);
+        assert_eq!(add(&tally, "b", 1).await.unwrap().version, version);
+    }
+}
+
+#[tokio::test]
 async fn a_panic_in_a_fold_evicts_the_stream_and_nothing_else() {
     let tally = executor(MemoryStore::new(1));
     add(&tally, "a", 600).await.unwrap();
