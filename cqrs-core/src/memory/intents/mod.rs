@@ -2,6 +2,7 @@
 
 mod claims;
 mod fold;
+mod held;
 mod tables;
 mod values;
 
@@ -70,8 +71,7 @@ impl<C: Clock> MemoryIntents<C> {
         let state = self.state();
         let open = |row: &&Row| matches!(row.state, RowState::Claimed | RowState::Intent { .. });
         let rows = state.tables.rows.values().filter(open).count();
-        let values = state.tables.values.values();
-        (rows, values.filter(|held| held.pending.is_some()).count())
+        (rows, state.tables.values.pending())
     }
 
     // Nothing panics under this lock half-way through a change.

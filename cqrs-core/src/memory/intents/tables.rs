@@ -14,12 +14,14 @@ use crate::stream::StreamName;
 use crate::time::Timestamp;
 use crate::version::Version;
 
+use super::held::{Held, Values};
+
 #[derive(Clone, Default)]
 pub(super) struct Tables {
     pub(super) rows: BTreeMap<CommandId, Row>,
     /// One open intent a stream.
     pub(super) open: BTreeMap<StreamName, CommandId>,
-    pub(super) values: BTreeMap<ReservedValue, Held>,
+    pub(super) values: Values,
     /// Values that the fold found with a second stream.
     pub(super) wanted: BTreeMap<(ReservedValue, StreamName), Version>,
     pub(super) checkpoints: BTreeMap<Partition, Position>,
@@ -42,14 +44,6 @@ pub(super) enum RowState {
     Intent { stream: StreamName, commit: Bytes },
     Answered(Bytes),
     Done,
-}
-
-#[derive(Clone)]
-pub(super) struct Held {
-    pub(super) stream: StreamName,
-    pub(super) version: Version,
-    /// The command whose intent holds it, until that is finished.
-    pub(super) pending: Option<CommandId>,
 }
 
 impl Tables {
@@ -135,9 +129,7 @@ impl Tables {
     }
 
     pub(super) fn vacate_pending(&mut self, command: CommandId) {
-        let pending = self.values.iter();
-        let pending = pending.filter(|(_, held)| held.pending == Some(command));
-        for value in pending.map(|(value, _)| value.clone()).collect::<Vec<_>>() {
+        for value in self.values.pending_of(command) {
             self.vacate(&value);
         }
     }
@@ -155,23 +147,17 @@ impl Tables {
             }
         }
         for value in &landed.reserve {
-            match self.values.get_mut(value) {
-                Some(held) if held.stream != *stream => {
-                    self.wanted.insert((value.clone(), stream.clone()), version);
-                }
-                Some(held) => {
-                    held.version = held.version.max(version);
-                    held.pending = None;
-                }
-                None => {
-                    let held = Held {
-                        stream: stream.clone(),
-                        version,
-                        pending: None,
-                    };
-                    self.values.insert(value.clone(), held);
-                }
+            let held = self.values.get(value);
+            if held.is_some_and(|held| held.stream != *stream) {
+                self.wanted.insert((value.clone(), stream.clone()), version);
+                continue;
             }
+            let held = Held {
+                stream: stream.clone(),
+                version: held.map_or(version, |held| held.version.max(version)),
+                pending: None,
+            };
+            self.values.insert(value.clone(), held);
         }
     }
 

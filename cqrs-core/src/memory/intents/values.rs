@@ -11,7 +11,8 @@ use crate::mutants::mutant;
 use crate::time::Clock;
 
 use super::MemoryIntents;
-use super::tables::{Held, Row, RowState};
+use super::held::Held;
+use super::tables::{Row, RowState};
 
 impl<C: Clock> Intents for MemoryIntents<C> {
     async fn intend(
