@@ -32,8 +32,8 @@ pub enum ConnectError {
     /// The tables could not be made or looked at.
     #[error("could not make the ledger's tables")]
     Tables(#[source] Arc<dyn Error + Send + Sync>),
-    /// Another connection, or another process, is making the tables, and was for too long.
-    #[error("somebody else is making the ledger's tables")]
+    /// Other connections are being opened, or another process is making the tables, and was for too long.
+    #[error("others are connecting, or making the ledger's tables")]
     Busy,
     /// The tables are from a later version of this code.
     #[error("the ledger's tables have version {found}, this code knows {known}")]

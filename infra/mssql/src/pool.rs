@@ -6,13 +6,15 @@ mod open;
 mod tables;
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::{Either, select};
 use tiberius::{Config, Row};
-use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout};
+use tokio::sync::{Notify, Semaphore};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::error::{CallError, ConnectError};
 use crate::options::MssqlOptions;
@@ -24,6 +26,9 @@ use tables::Tables;
 
 /// After a connection could not be opened, nobody tries for this long: all who ask are told at once.
 const PAUSE: Duration = Duration::from_millis(250);
+/// How many connections are opened at once. Logins that all compete for a busy server all take too long, and those that take
+/// their place meet a server that is still at work for them.
+const OPENING: usize = 2;
 
 /// At most so many connections, each opened when it is first needed. Cheap to clone; clones share them.
 ///
@@ -34,6 +39,8 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// task is closed, and the server rolls back what it had begun.
 ///
 /// A connection that was cut while it was idle is noticed without asking the server, and replaced.
+///
+/// Few are opened at once; who waits for its turn takes a connection that comes back meanwhile.
 #[derive(Clone)]
 pub struct MssqlPool {
     inner: Arc<Inner>,
@@ -58,6 +65,10 @@ struct Inner {
     permits: Arc<Semaphore>,
     /// One for each call that runs or waits.
     room: Arc<Semaphore>,
+    /// One for each connection that is being opened.
+    opening: Semaphore,
+    /// Told where a connection comes back.
+    returned: Notify,
     opened: AtomicU64,
     idle: Mutex<Vec<Connection>>,
     failed: Mutex<Option<(Instant, ConnectError)>>,
@@ -75,6 +86,8 @@ impl MssqlPool {
                 tables: Tables::of(options.schema()),
                 permits: Arc::new(Semaphore::new(connections)),
                 room: Arc::new(Semaphore::new(connections + waiting)),
+                opening: Semaphore::new(OPENING),
+                returned: Notify::new(),
                 opened: AtomicU64::new(0),
                 idle: Mutex::default(),
                 failed: Mutex::default(),
@@ -169,14 +182,8 @@ impl Inner {
     }
 
     async fn make(&self, standing: Option<u64>, call: Call) -> Result<Vec<Vec<Row>>, CallError> {
-        let last = standing.unwrap_or(u64::MAX);
-        let mut connection = match self.take_idle(last) {
-            Some(connection) => connection,
-            // Those that are idle are all from after.
-            None if standing.is_some() && !self.idle().is_empty() => return Err(CallError::Lost),
-            None => self.open().await?,
-        };
-        if connection.number > last {
+        let mut connection = self.connection(standing).await?;
+        if connection.number > standing.unwrap_or(u64::MAX) {
             self.give_back(connection);
             return Err(CallError::Lost);
         }
@@ -186,9 +193,37 @@ impl Inner {
         Ok(results)
     }
 
+    /// One that is idle or comes back, or a new one.
+    async fn connection(&self, standing: Option<u64>) -> Result<Connection, CallError> {
+        let last = standing.unwrap_or(u64::MAX);
+        let deadline = Instant::now() + self.options.connect_timeout;
+        let mut turn = pin!(self.opening.acquire());
+        loop {
+            if let Some(connection) = self.take_idle(last) {
+                return Ok(connection);
+            }
+            if standing.is_some() && !self.idle().is_empty() {
+                // Those that are idle are all from after. They are for others, who may wait for what this one was told.
+                self.returned.notify_one();
+                return Err(CallError::Lost);
+            }
+            let returned = pin!(self.returned.notified());
+            match timeout_at(deadline, select(turn.as_mut(), returned)).await {
+                // The turn ends with what is opened in it.
+                Ok(Either::Left((turn, _))) => {
+                    let _turn = turn.map_err(|_| CallError::Overloaded)?;
+                    return Ok(self.open().await?);
+                }
+                Ok(Either::Right(_)) => {}
+                Err(_) => return Err(ConnectError::Busy.into()),
+            }
+        }
+    }
+
     fn give_back(&self, mut connection: Connection) {
         connection.used = Instant::now();
         self.idle().push(connection);
+        self.returned.notify_one();
     }
 
     async fn open(&self) -> Result<Connection, ConnectError> {

@@ -24,6 +24,8 @@ pub(crate) struct Link {
     mode: watch::Sender<Mode>,
     /// Bytes that went to the server.
     asked: Arc<AtomicU64>,
+    /// Connections that were ever let through.
+    passed: Arc<AtomicU64>,
     connections: Arc<Mutex<JoinSet<()>>>,
 }
 
@@ -33,13 +35,16 @@ impl Link {
         let address = listener.local_addr().unwrap();
         let (mode, seen) = watch::channel(Mode::Open);
         let asked = Arc::new(AtomicU64::new(0));
+        let passed = Arc::new(AtomicU64::new(0));
         let connections = Arc::new(Mutex::new(JoinSet::new()));
         let (count, all) = (Arc::clone(&asked), Arc::clone(&connections));
+        let through = Arc::clone(&passed);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 if *seen.borrow() == Mode::Down {
                     continue;
                 }
+                through.fetch_add(1, Ordering::Release);
                 let server = TcpStream::connect(&server).await.unwrap();
                 let (from_client, to_client) = client.into_split();
                 let (from_server, to_server) = server.into_split();
@@ -56,6 +61,7 @@ impl Link {
             address,
             mode,
             asked,
+            passed,
             connections,
         }
     }
@@ -82,6 +88,11 @@ impl Link {
     /// How much the server was sent.
     pub(crate) fn asked(&self) -> u64 {
         self.asked.load(Ordering::Acquire)
+    }
+
+    /// How many connections were let through so far.
+    pub(crate) fn passed(&self) -> u64 {
+        self.passed.load(Ordering::Acquire)
     }
 }
 

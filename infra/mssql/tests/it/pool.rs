@@ -194,6 +194,29 @@ async fn connections_and_those_who_wait_are_bounded() {
 
 #[tokio::test]
 #[ignore = "needs MSSQL_URL"]
+async fn few_connections_are_opened_at_once_and_all_who_wait_are_served() {
+    let (intents, link) = linked(|options| options.max_connections = 12).await;
+    link.hold();
+    let mut calls: Vec<_> = (0..12).map(|_| Box::pin(intents.checkpoints())).collect();
+    for call in &mut calls {
+        assert!(call.now_or_never().is_none());
+    }
+    until(|| link.passed() == 2).await;
+    // However often the others get a turn, they don't connect.
+    for _ in 0..1_000 {
+        tokio::task::yield_now().await;
+        assert_eq!((link.passed(), intents.pool().state().busy), (2, 12));
+    }
+    link.open();
+    for done in join_all(calls).await {
+        assert_eq!(done.unwrap(), []);
+    }
+    let state = intents.pool().state();
+    assert_eq!((state.idle as u64, state.busy), (state.opened, 0));
+}
+
+#[tokio::test]
+#[ignore = "needs MSSQL_URL"]
 async fn nobody_waits_for_a_connection_for_ever() {
     let (intents, link) = linked(|options| {
         options.max_connections = 1;
