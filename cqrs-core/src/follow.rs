@@ -121,6 +121,7 @@ pub enum RunnerError {
 }
 
 /// How far a step came.
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     /// There may be more.
     Went,
@@ -128,6 +129,17 @@ pub(crate) enum Step {
     AtEnd(Position),
     /// The partition is somebody else's: look again after so long.
     Standby(Duration),
+}
+
+impl Step {
+    /// A slice of `source` is dealt with that ended at `to`.
+    pub(crate) fn to(source: &impl CommitSource, partition: Partition, to: Position) -> Self {
+        if source.has_more(partition, to) {
+            Self::Went
+        } else {
+            Self::AtEnd(to)
+        }
+    }
 }
 
 /// Why a step came nowhere.
@@ -294,6 +306,23 @@ macro_rules! run_methods {
         ) -> Result<(), RunnerError> {
             let shutdown = futures_util::FutureExt::shared(shutdown);
             let until = $crate::follow::Until::Shutdown;
+            $crate::follow::drive(self, partition, shutdown, until).await
+        }
+
+        /// Follows one partition up to its present end, or until `shutdown` completes.
+        ///
+        /// A process with several cores drives each partition's future in a task of its own.
+        ///
+        /// # Errors
+        ///
+        /// [`RunnerError`]: the partition was given up.
+        pub async fn catch_up_partition(
+            &self,
+            partition: Partition,
+            shutdown: impl Future<Output = ()> + Send,
+        ) -> Result<(), RunnerError> {
+            let shutdown = futures_util::FutureExt::shared(shutdown);
+            let until = $crate::follow::Until::EndOfLog;
             $crate::follow::drive(self, partition, shutdown, until).await
         }
 

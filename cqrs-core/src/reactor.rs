@@ -298,6 +298,7 @@ where
         match trouble {
             Some(trouble) => Err(trouble),
             None if slice.is_empty() => Ok(Step::AtEnd(from)),
+            None if lane.position == Some(to) => Ok(Step::to(&self.source, partition, to)),
             None => Ok(Step::Went),
         }
     }

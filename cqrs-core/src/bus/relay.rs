@@ -445,7 +445,10 @@ where
         };
         let to = last.at.position;
         *known = self.publish(lane, partition, &mark, &slice, to).await?;
-        Ok(Step::Went)
+        Ok(match &*known {
+            Some(mark) if mark.position == to => Step::to(&self.source, partition, to),
+            _ => Step::Went,
+        })
     }
 
     async fn end(&self, partition: Partition) {

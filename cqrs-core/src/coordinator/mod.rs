@@ -261,6 +261,10 @@ impl<L: TailLog, I: Send + Sync, T: Send + Sync> TailLog for Coordinator<L, I, T
         self.inner.log.head(partition).await
     }
 
+    fn goes_on(&self, partition: Partition, after: Position) -> bool {
+        self.inner.log.goes_on(partition, after)
+    }
+
     async fn wait_past(&self, partition: Partition, after: Position) -> Result<(), ReadError> {
         self.inner.log.wait_past(partition, after).await
     }

@@ -282,7 +282,7 @@ impl<L: EventLog, I: IntentStore, T: Timer> Follower for Folder<'_, L, I, T> {
                     return Ok(Step::AtEnd(to));
                 }
                 inner.progress.done(events, 0);
-                Ok(Step::Went)
+                Ok(Step::to(&inner.log, partition, to))
             }
             Ok(None) => {
                 inner.progress.retried();

@@ -99,6 +99,16 @@ pub trait TailLog: Send + Sync {
         partition: Partition,
     ) -> impl Future<Output = Result<Position, ReadError>> + Send;
 
+    /// Whether `partition` is known to have a commit after `after`, asking nobody; `true` where it is not known either.
+    ///
+    /// For whoever was just given a slice that ends at `after`. Where that slice left something out this is `true`. So where it
+    /// is `false` the partition ended there when it was read: [`wait_past`](Self::wait_past) tells of what came since, as it
+    /// would after a read that found nothing, and that read can be spared.
+    fn goes_on(&self, partition: Partition, after: Position) -> bool {
+        let _ = (partition, after);
+        true
+    }
+
     /// Completes once `partition` has a commit after `after`. May complete early; never late for good.
     ///
     /// # Errors

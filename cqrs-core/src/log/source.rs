@@ -45,6 +45,12 @@ pub trait CommitSource: Send + Sync {
         max_events: usize,
     ) -> impl Future<Output = Result<Vec<RecordedCommit>, SourceError>> + Send;
 
+    /// Whether to ask for what is after `after` at once, where a slice ended there: as [`TailLog::goes_on`].
+    fn has_more(&self, partition: Partition, after: Position) -> bool {
+        let _ = (partition, after);
+        true
+    }
+
     /// Completes once there may be a commit after `after`; never late for good.
     ///
     /// # Errors
@@ -73,6 +79,10 @@ impl<L: ReadLog + TailLog> CommitSource for L {
         max_events: usize,
     ) -> Result<Vec<RecordedCommit>, SourceError> {
         Ok(self.read_partition(partition, after, max_events).await?)
+    }
+
+    fn has_more(&self, partition: Partition, after: Position) -> bool {
+        self.goes_on(partition, after)
     }
 
     async fn await_more(&self, partition: Partition, after: Position) -> Result<(), SourceError> {

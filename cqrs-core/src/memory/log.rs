@@ -247,6 +247,11 @@ impl TailLog for MemoryStore {
         Ok(Position::new(head))
     }
 
+    fn goes_on(&self, partition: Partition, after: Position) -> bool {
+        let head = self.shared.heads.get(usize::from(partition.index()));
+        head.is_none_or(|head| *head.borrow() > after.get())
+    }
+
     async fn wait_past(&self, partition: Partition, after: Position) -> Result<(), ReadError> {
         self.check(partition)?;
         let mut head = self.shared.heads[usize::from(partition.index())].subscribe();

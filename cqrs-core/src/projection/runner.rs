@@ -346,7 +346,11 @@ where
             return Ok(Step::AtEnd(after));
         }
         match self.write(partition, &mut known, &slice).await {
-            Ok(()) => *slot = Some(known),
+            Ok(()) => {
+                let to = known.checkpoint.position;
+                *slot = Some(known);
+                return Ok(Step::to(&self.source, partition, to));
+            }
             Err(ApplyError::Stale) => {
                 self.progress.retried();
                 let fresh = self.load(partition).await.map_err(away)?;

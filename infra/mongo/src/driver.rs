@@ -12,7 +12,7 @@ use mongodb::options::ReadConcern;
 use tokio::time::Instant;
 
 use crate::answers;
-use crate::engine::{Engine, Inserted, Slice, Time};
+use crate::engine::{Documents, Engine, Inserted, Slice, Time};
 use crate::error::StoreFailure;
 use crate::record::{self, Stub, int};
 
@@ -173,11 +173,7 @@ impl Engine for Driver {
         Ok(call(self.limit, found).await?.is_some())
     }
 
-    async fn documents(
-        &self,
-        slice: Slice,
-        max_events: usize,
-    ) -> Result<Vec<RawDocumentBuf>, StoreFailure> {
+    async fn documents(&self, slice: Slice, max_events: usize) -> Result<Documents, StoreFailure> {
         let (filter, sort) = match slice {
             Slice::After(after) => (
                 doc! { "_id": { "$gt": int(after.get()) } },
@@ -194,25 +190,28 @@ impl Engine for Driver {
         };
         let (log, max_time) = (self.log.clone(), self.limit);
         let limit = max_events.clamp(1, MAX_SLICE);
+        // One more than is given, to know whether there is one.
+        let asked = limit + 1;
         let read = async move {
             let mut cursor = log
                 .find(filter)
                 .sort(sort)
-                .limit(int(limit as u64))
-                .batch_size(u32::try_from(limit).unwrap_or(u32::MAX))
+                .limit(int(asked as u64))
+                .batch_size(u32::try_from(asked).unwrap_or(u32::MAX))
                 .max_time(max_time)
                 .await?;
-            let (mut docs, mut events, mut bytes) = (Vec::new(), 0, 0);
+            let (mut docs, mut events, mut bytes) = (Documents::default(), 0, 0);
             while cursor.advance().await? {
                 let doc = cursor.current();
                 // A document that has no count is found out when it is decoded.
                 events += record::nat(doc, "n").unwrap_or(1);
                 bytes += doc.as_bytes().len();
                 let over = events > max_events as u64 || bytes > MAX_SLICE_BYTES;
-                if over && !docs.is_empty() {
+                if docs.found.len() == limit || over && !docs.found.is_empty() {
+                    docs.more = true;
                     break;
                 }
-                docs.push(doc.to_owned());
+                docs.found.push(doc.to_owned());
             }
             Ok::<_, Error>(docs)
         };

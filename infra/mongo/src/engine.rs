@@ -38,6 +38,14 @@ pub(crate) enum Slice {
     UpTo(StreamName, Version),
 }
 
+/// Documents that were read.
+#[derive(Debug, Default)]
+pub(crate) struct Documents {
+    pub(crate) found: Vec<RawDocumentBuf>,
+    /// Whether at least one more is there that was left out.
+    pub(crate) more: bool,
+}
+
 /// One partition of the log. Reads are majority reads where nothing else is said. Clones are the same collection.
 pub(crate) trait Engine: Time + Clone + Send + Sync + 'static {
     /// Inserts in order, up to the first that meets a duplicate key; durable on a majority.
@@ -77,7 +85,7 @@ pub(crate) trait Engine: Time + Clone + Send + Sync + 'static {
         &self,
         slice: Slice,
         max_events: usize,
-    ) -> impl Future<Output = Result<Vec<RawDocumentBuf>, StoreFailure>> + Send;
+    ) -> impl Future<Output = Result<Documents, StoreFailure>> + Send;
 
     /// The document that `command` appended.
     fn document_of(

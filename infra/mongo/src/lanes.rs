@@ -145,9 +145,12 @@ impl<E: Engine> ReadLog for Lanes<E> {
         max_events: usize,
     ) -> Result<Vec<RecordedCommit>, ReadError> {
         let lane = self.lane(partition)?;
-        let slice = read::partition(&lane.engine, partition, after, max_events).await?;
+        let read = read::partition(&lane.engine, partition, after, max_events).await;
+        let (slice, more) = read?;
         if let Some(last) = slice.last() {
-            lane.tail.reached(last.at.position);
+            let last = last.at.position;
+            // What was left out was seen too: on this `goes_on` rests.
+            lane.tail.reached(if more { last.next() } else { last });
         }
         Ok(slice)
     }
@@ -170,6 +173,11 @@ impl<E: Engine> TailLog for Lanes<E> {
         let head = lane.engine.head().await.map_err(read::store)?;
         lane.tail.reached(head);
         Ok(head)
+    }
+
+    fn goes_on(&self, partition: Partition, after: Position) -> bool {
+        self.lane(partition)
+            .is_ok_and(|lane| lane.tail.head() > after)
     }
 
     async fn wait_past(&self, partition: Partition, after: Position) -> Result<(), ReadError> {

@@ -60,6 +60,10 @@ impl TailLog for MongoStore {
         self.lanes().head(partition)
     }
 
+    fn goes_on(&self, partition: Partition, after: Position) -> bool {
+        self.lanes().goes_on(partition, after)
+    }
+
     fn wait_past(
         &self,
         partition: Partition,

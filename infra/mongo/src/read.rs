@@ -15,18 +15,18 @@ pub(crate) fn store(failure: StoreFailure) -> ReadError {
     }
 }
 
-/// The commits of `partition` after `after`.
+/// The commits of `partition` after `after`, and whether there are more of which none is given.
 pub(crate) async fn partition(
     engine: &impl Engine,
     partition: Partition,
     after: Position,
     max_events: usize,
-) -> Result<Vec<RecordedCommit>, ReadError> {
+) -> Result<(Vec<RecordedCommit>, bool), ReadError> {
     let docs = engine.documents(Slice::After(after), max_events).await;
     let docs = docs.map_err(store)?;
     let mut next = after.next();
-    let mut commits = Vec::with_capacity(docs.len());
-    for doc in docs {
+    let mut commits = Vec::with_capacity(docs.found.len());
+    for doc in docs.found {
         let commit = decode(doc, partition)?;
         if commit.at.position != next {
             return Err(ReadError::Corrupt {
@@ -37,7 +37,7 @@ pub(crate) async fn partition(
         next = next.next();
         commits.push(commit);
     }
-    Ok(commits)
+    Ok((commits, docs.more))
 }
 
 /// The commits of `stream` after version `after`.
@@ -50,7 +50,7 @@ pub(crate) async fn stream(
 ) -> Result<Vec<RecordedCommit>, ReadError> {
     let of_stream = Slice::OfStream(stream.clone(), after);
     let docs = engine.documents(of_stream, max_events).await;
-    let docs = docs.map_err(store)?;
+    let docs = docs.map_err(store)?.found;
     let mut before = after;
     let mut commits = Vec::with_capacity(docs.len());
     for doc in docs {
@@ -82,7 +82,7 @@ async fn check_boundary(
 ) -> Result<(), ReadError> {
     let up_to = Slice::UpTo(stream.clone(), after);
     let last = engine.documents(up_to, 1).await.map_err(store)?;
-    let last = last.into_iter().next();
+    let last = last.found.into_iter().next();
     let last = last.map(|doc| decode(doc, partition)).transpose()?;
     let at = last.as_ref().map_or_else(
         || LogPosition::new(partition, Position::START),

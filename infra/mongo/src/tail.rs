@@ -1,4 +1,10 @@
 //! How far a partition is known to have come, for those who wait for more.
+//!
+//! A wait is for a state, not for an event: it ends whenever the head is past its position, however long it has been. The head
+//! is raised by the committer's own commits, by every read, by a change stream of which the opening reads the head, and by a
+//! read of the head every second at the latest while somebody waits. So no commit is missed that lands between a read
+//! and the wait after it, and a read that comes only to see that nothing follows is needless where the one before it ended
+//! at the end: it would say of that moment what the next look says of a later one.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};

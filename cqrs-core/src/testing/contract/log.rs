@@ -299,6 +299,30 @@ pub async fn reads_a_partition_in_whole_commits(log: impl EventLog) {
     assert!(read(5, 100).await.unwrap().is_empty());
 }
 
+/// Where it says that nothing follows, waiting finds what comes.
+pub async fn knows_what_a_slice_left_out(log: impl EventLog) {
+    let stream = stream(1);
+    let partition = stream.partition(log.partitions());
+    for n in 0..3 {
+        let next = commit(n + 1, &stream, exactly(n), &["{}"]);
+        log.append(next).await.unwrap();
+    }
+    for (after, max_events, goes_on) in [(0, 1, true), (1, 1, true), (0, 2, true), (0, 3, false)] {
+        let after = Position::new(after);
+        let slice = log.read_partition(partition, after, max_events).await;
+        let last = slice.unwrap().last().unwrap().at.position;
+        // A log that does not know says `true`.
+        assert!(log.goes_on(partition, last) || !goes_on);
+    }
+    let end = Position::new(3);
+    let wait = log.wait_past(partition, end);
+    let append = log.append(commit(4, &stream, exactly(3), &["{}"]));
+    let (waited, appended) = join(wait, append).await;
+    waited.unwrap();
+    appended.unwrap();
+    assert!(log.goes_on(partition, end));
+}
+
 /// Typed, for every call that names a partition.
 pub async fn refuses_a_partition_that_it_has_not(log: impl EventLog) {
     let beyond = Partition::new(log.partitions());

@@ -87,6 +87,7 @@ macro_rules! event_log_contract {
             reads_a_stream_in_whole_commits
             reads_a_stream_from_the_end_of_a_commit_only
             reads_a_partition_in_whole_commits
+            knows_what_a_slice_left_out
             refuses_a_partition_that_it_has_not
             finds_a_commit_by_its_command
             gives_back_what_was_appended

@@ -110,6 +110,10 @@ impl<T: TailLog> TailLog for Faulty<T> {
         self.call(self.inner.head(partition), unread).await
     }
 
+    fn goes_on(&self, partition: Partition, after: Position) -> bool {
+        self.inner.goes_on(partition, after)
+    }
+
     async fn wait_past(&self, partition: Partition, after: Position) -> Result<(), ReadError> {
         self.call(self.inner.wait_past(partition, after), unread)
             .await

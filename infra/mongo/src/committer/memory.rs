@@ -9,7 +9,7 @@ use cqrs_core::testing::SeededRandom;
 use cqrs_core::{CommandId, Position, Random, StreamName};
 use tokio::time::Instant;
 
-use crate::engine::{Engine, Inserted, Slice, Time};
+use crate::engine::{Documents, Engine, Inserted, Slice, Time};
 use crate::error::StoreFailure;
 use crate::record::{self, Stub};
 
@@ -236,7 +236,7 @@ impl Engine for MemoryEngine {
         .await
     }
 
-    async fn documents(&self, _: Slice, _: usize) -> Result<Vec<RawDocumentBuf>, StoreFailure> {
+    async fn documents(&self, _: Slice, _: usize) -> Result<Documents, StoreFailure> {
         Err(StoreFailure::new("a committer reads no whole documents"))
     }
 

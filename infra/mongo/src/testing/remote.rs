@@ -11,7 +11,7 @@ use cqrs_core::{
 };
 
 use crate::committer::{Committer, Limits};
-use crate::engine::{Engine, Inserted, Slice, Time};
+use crate::engine::{Documents, Engine, Inserted, Slice, Time};
 use crate::error::StoreFailure;
 use crate::lanes::{Lane, Lanes};
 use crate::look;
@@ -166,6 +166,10 @@ impl TailLog for SimulatedLog {
         self.0.lanes.head(partition)
     }
 
+    fn goes_on(&self, partition: Partition, after: Position) -> bool {
+        self.0.lanes.goes_on(partition, after)
+    }
+
     fn wait_past(
         &self,
         partition: Partition,
@@ -264,11 +268,7 @@ impl Engine for Remote {
         answer.ok_or_else(not_primary)
     }
 
-    async fn documents(
-        &self,
-        slice: Slice,
-        max_events: usize,
-    ) -> Result<Vec<RawDocumentBuf>, StoreFailure> {
+    async fn documents(&self, slice: Slice, max_events: usize) -> Result<Documents, StoreFailure> {
         self.read("documents", move |server, partition, up_to| {
             server.documents(partition, up_to, &slice, max_events)
         })

@@ -12,7 +12,7 @@ use bson::RawDocumentBuf;
 use cqrs_core::testing::sim::{NodeId, Reply, Sim};
 use cqrs_core::{CommandId, Partition, RecordedCommit};
 
-use crate::engine::{Inserted, Slice};
+use crate::engine::{Documents, Inserted, Slice};
 use crate::error::StoreFailure;
 use crate::record::{self, Stub};
 
@@ -211,7 +211,7 @@ impl SimulatedServer {
         up_to: u64,
         slice: &Slice,
         max_events: usize,
-    ) -> Vec<RawDocumentBuf> {
+    ) -> Documents {
         let state = self.state();
         let visible = state.visible(partition, up_to);
         let mut found: Vec<&Entry> = match slice {
@@ -228,13 +228,14 @@ impl SimulatedServer {
             Slice::OfStream(..) => found.sort_by_key(|e| e.stub.first),
             Slice::UpTo(..) => found.sort_by_key(|e| std::cmp::Reverse(e.stub.first)),
         }
-        let (mut docs, mut events) = (Vec::new(), 0);
+        let (mut docs, mut events) = (Documents::default(), 0);
         for entry in found {
             events += entry.stub.events;
-            if events > max_events as u64 && !docs.is_empty() {
+            if events > max_events as u64 && !docs.found.is_empty() {
+                docs.more = true;
                 break;
             }
-            docs.push(RawDocumentBuf::clone(&entry.doc));
+            docs.found.push(RawDocumentBuf::clone(&entry.doc));
         }
         docs
     }

@@ -131,6 +131,10 @@ macro_rules! reads_through {
                 self.inner.head(partition).await
             }
 
+            fn goes_on(&self, partition: Partition, after: Position) -> bool {
+                self.inner.goes_on(partition, after)
+            }
+
             async fn wait_past(
                 &self,
                 partition: Partition,
