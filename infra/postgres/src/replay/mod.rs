@@ -24,6 +24,7 @@
 //! | the lock's connection is lost | found at the next step | [`ReplayError::Model`]; what was written counts |
 
 mod lock;
+mod parallel;
 mod progress;
 mod promote;
 mod rebuild;
@@ -42,6 +43,7 @@ use crate::error::ModelError;
 use crate::model::PgReadModel;
 use crate::models::{ModelVersion, PgModels};
 use crate::projection::PgProjection;
+use crate::replay::parallel::side_by_side;
 use crate::replay::source::UpTo;
 
 pub use lock::ReplayLock;
@@ -56,7 +58,7 @@ pub use verify::{Difference, Verified};
 pub struct PgReplay<L, M, T> {
     models: PgModels,
     model: Arc<M>,
-    log: L,
+    log: Arc<L>,
     timer: T,
     progress: ReplayProgress,
 }
@@ -123,7 +125,7 @@ impl<L, M: PgReadModel, T> PgReplay<L, M, T> {
         Self {
             models,
             model,
-            log,
+            log: Arc::new(log),
             timer,
             progress: ReplayProgress::default(),
         }
@@ -156,9 +158,9 @@ impl<L, M: PgReadModel, T> PgReplay<L, M, T> {
 
 impl<L, M, T> PgReplay<L, M, T>
 where
-    L: ReadLog + TailLog,
+    L: ReadLog + TailLog + 'static,
     M: PgReadModel,
-    T: Timer + Clone,
+    T: Timer + Clone + 'static,
 {
     async fn heads(&self) -> Result<Vec<Position>, ReadError> {
         let mut heads = Vec::new();
@@ -185,7 +187,7 @@ where
         let runner = ProjectionRunner::new(source, projection, self.timer.clone(), options);
         let progress = runner.progress();
         self.progress.enter(phase, Some((progress.clone(), until)));
-        runner.catch_up(shutdown).await?;
+        side_by_side(&Arc::new(runner), self.log.partitions(), shutdown).await?;
         Ok(Partition::all(self.log.partitions())
             .zip(until)
             .all(|(partition, until)| progress.position(partition) >= *until))

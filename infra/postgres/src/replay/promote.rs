@@ -49,9 +49,9 @@ const MOVE: &str = "
 
 impl<L, M, T> PgReplay<L, M, T>
 where
-    L: ReadLog + TailLog,
+    L: ReadLog + TailLog + 'static,
     M: PgReadModel,
-    T: Timer + Clone,
+    T: Timer + Clone + 'static,
 {
     /// Makes `version` the live one: a rebuilt one, or an earlier one again.
     ///

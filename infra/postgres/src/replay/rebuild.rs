@@ -22,9 +22,9 @@ const LOOK: Duration = Duration::from_millis(500);
 
 impl<L, M, T> PgReplay<L, M, T>
 where
-    L: ReadLog + TailLog,
+    L: ReadLog + TailLog + 'static,
     M: PgReadModel,
-    T: Timer + Clone,
+    T: Timer + Clone + 'static,
 {
     /// Makes the next version beside the live one, or goes on with one that was begun, until it has all that
     /// the log has.

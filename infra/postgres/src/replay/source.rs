@@ -1,18 +1,20 @@
 //! A log that ends where it is told to.
 
+use std::sync::Arc;
+
 use cqrs_core::{CommitSource, Partition, Position, ReadLog, RecordedCommit, SourceError, TailLog};
 
 /// The commits of `log` up to a position in each partition.
 #[derive(Debug)]
-pub(super) struct UpTo<'a, L> {
-    log: &'a L,
+pub(super) struct UpTo<L> {
+    log: Arc<L>,
     until: Vec<Position>,
 }
 
-impl<'a, L> UpTo<'a, L> {
-    pub(super) fn new(log: &'a L, until: &[Position]) -> Self {
+impl<L> UpTo<L> {
+    pub(super) fn new(log: &Arc<L>, until: &[Position]) -> Self {
         Self {
-            log,
+            log: Arc::clone(log),
             until: until.to_vec(),
         }
     }
@@ -23,7 +25,7 @@ impl<'a, L> UpTo<'a, L> {
     }
 }
 
-impl<L: ReadLog + TailLog> CommitSource for UpTo<'_, L> {
+impl<L: ReadLog + TailLog> CommitSource for UpTo<L> {
     fn partition_count(&self) -> u16 {
         self.log.partitions()
     }
@@ -44,6 +46,10 @@ impl<L: ReadLog + TailLog> CommitSource for UpTo<'_, L> {
             .await?;
         slice.truncate(slice.partition_point(|commit| commit.at.position <= until));
         Ok(slice)
+    }
+
+    fn has_more(&self, partition: Partition, after: Position) -> bool {
+        after < self.until(partition) && self.log.goes_on(partition, after)
     }
 
     async fn await_more(&self, partition: Partition, after: Position) -> Result<(), SourceError> {

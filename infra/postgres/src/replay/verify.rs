@@ -67,9 +67,9 @@ pub struct Difference {
 
 impl<L, M, T> PgReplay<L, M, T>
 where
-    L: ReadLog + TailLog,
+    L: ReadLog + TailLog + 'static,
     M: PgReadModel,
-    T: Timer + Clone,
+    T: Timer + Clone + 'static,
 {
     /// Compares the live version with `version`, row by row, where both stand at the same place.
     ///
