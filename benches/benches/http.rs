@@ -1,22 +1,26 @@
-//! How many durable commands per second over HTTP: `social` beside a bare hyper server.
+//! How many durable commands, and how many queries by id, per second over HTTP: `social` beside a bare hyper server.
 //!
-//! `cargo bench -p benches --bench http`
+//! `cargo bench -p benches --bench http [-- POST|GET]`
 //!
 //! 64 connections over loopback, each awaiting its answer before the next
 //! request; one iteration is one request by each. `social` is the release binary, built first, with its read
 //! model; after every measured run a `GET` of the last post must answer within a second. The bare
 //! server reads the same requests and answers the very bytes that `social` answered once: it parses
 //! no JSON, decides nothing and stores nothing. Client and server share the machine in both.
+//!
+//! Queries are for the posts that were written last, in turn, each by another connection than wrote it.
 
 use std::convert::Infallible;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use criterion::{Criterion, Throughput};
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion, Throughput};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -45,29 +49,60 @@ const ANSWER: &str = "BENCH_HTTP_ANSWER";
 
 fn http(c: &mut Criterion) {
     let runtime = Runtime::new().expect("a runtime");
+    let social = Server::social();
+    let mut clients = runtime.block_on(Client::connect(social.address));
+    let only = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
+    let asked = |name: &str| only.as_ref().is_none_or(|only| name.contains(only));
     let mut group = c.benchmark_group("http");
     group.sample_size(10);
     group.warm_up_time(Duration::from_secs(1));
     group.measurement_time(Duration::from_secs(4));
     group.throughput(Throughput::Elements(CONNECTIONS));
+    if asked(POST) {
+        beside_bare(&mut group, &runtime, POST, &social, &mut clients);
+    }
+    if asked(GET) {
+        runtime.block_on(learn(&mut clients));
+        beside_bare(&mut group, &runtime, GET, &social, &mut clients);
+    }
+    group.finish();
+}
 
-    let social = Server::social();
-    let mut clients = runtime.block_on(Client::connect(social.address));
-    let answer = runtime.block_on(clients[0].post());
-    let bare = Server::bare(&answer);
+const POST: &str = "POST /v1/posts";
+const GET: &str = "GET /v1/posts/{id}";
+
+/// What `clients` ask of `social`, beside the same asked of a bare server, which gives an answer that `social` gave.
+fn beside_bare(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    runtime: &Runtime,
+    what: &'static str,
+    social: &Server,
+    clients: &mut Vec<Client>,
+) {
+    runtime.block_on(clients[0].ask(what));
+    let bare = Server::bare(&clients[0].answer);
     let mut others = runtime.block_on(Client::connect(bare.address));
-    group.bench_function("POST /v1/posts", |bench| {
+    for other in &mut others {
+        other.posts = Arc::clone(&clients[0].posts);
+    }
+    let check = |clients: &mut Vec<Client>| {
+        let current = what != POST || runtime.block_on(is_current(clients));
+        assert!(current, "the read model is current within a second");
+    };
+    group.bench_function(what, |bench| {
         bench.iter_custom(|rounds| {
-            let elapsed = run(&runtime, &mut clients, rounds);
-            let asked = runtime.block_on(is_current(&mut clients));
-            assert!(asked, "the read model is current within a second");
+            let elapsed = run(runtime, what, clients, rounds);
+            check(clients);
             elapsed
         });
     });
-    group.bench_function("bare hyper", |bench| {
-        bench.iter_custom(|rounds| run(&runtime, &mut others, rounds));
+    let name = match what {
+        POST => "bare hyper".to_owned(),
+        _ => format!("bare hyper, {what}"),
+    };
+    group.bench_function(name, |bench| {
+        bench.iter_custom(|rounds| run(runtime, what, &mut others, rounds));
     });
-    group.finish();
     if std::env::args().any(|arg| arg == "--test" || arg == "--profile-time") {
         return;
     }
@@ -77,10 +112,9 @@ fn http(c: &mut Criterion) {
     let mut rates = Vec::new();
     for _ in 0..IN_TURN {
         let rate = |elapsed: Duration| (CONNECTIONS * ROUNDS) as f64 / elapsed.as_secs_f64();
-        let own = rate(run(&runtime, &mut clients, ROUNDS));
-        let asked = runtime.block_on(is_current(&mut clients));
-        assert!(asked, "the read model is current within a second");
-        rates.push([own, rate(run(&runtime, &mut others, ROUNDS))]);
+        let own = rate(run(runtime, what, clients, ROUNDS));
+        check(clients);
+        rates.push([own, rate(run(runtime, what, &mut others, ROUNDS))]);
     }
     let median = |of: fn(&[f64; 2]) -> f64| {
         let mut values: Vec<_> = rates.iter().map(of).collect();
@@ -89,10 +123,10 @@ fn http(c: &mut Criterion) {
     };
     println!("Medians of {IN_TURN} rounds in turn, requests per second; ratio round by round.\n");
     let posts = clients.iter().map(Client::position).max().unwrap_or(0);
-    println!("| POST /v1/posts | bare hyper | ratio | memory of social after {posts} posts |");
+    println!("| {what} | bare hyper | ratio | memory of social after {posts} posts |");
     println!("|---|---|---|---|");
     println!(
-        "| {:.0} | {:.0} | {:.2} | {} |",
+        "| {:.0} | {:.0} | {:.2} | {} |\n",
         median(|rates| rates[0]),
         median(|rates| rates[1]),
         median(|rates| rates[0] / rates[1]),
@@ -100,15 +134,33 @@ fn http(c: &mut Criterion) {
     );
 }
 
+/// Has every client write a few posts, and know all of them.
+async fn learn(clients: &mut [Client]) {
+    const EACH: usize = 16;
+    let mut posts = Vec::new();
+    for client in clients.iter_mut() {
+        for _ in 0..EACH {
+            client.ask(POST).await;
+            posts.push(client.header("location").to_owned());
+        }
+    }
+    assert!(is_current(clients).await, "the read model is current");
+    let posts: Arc<[String]> = posts.into();
+    for (number, client) in clients.iter_mut().enumerate() {
+        client.posts = Arc::clone(&posts);
+        client.next = (number + 1) * EACH;
+    }
+}
+
 /// `rounds` requests on each connection.
-fn run(runtime: &Runtime, clients: &mut Vec<Client>, rounds: u64) -> Duration {
+fn run(runtime: &Runtime, what: &'static str, clients: &mut Vec<Client>, rounds: u64) -> Duration {
     let start = Instant::now();
     let tasks: Vec<_> = std::mem::take(clients)
         .into_iter()
         .map(|mut client| {
             runtime.spawn(async move {
                 for _ in 0..rounds {
-                    client.post().await;
+                    client.ask(what).await;
                 }
                 client
             })
@@ -140,6 +192,9 @@ async fn is_current(clients: &mut [Client]) -> bool {
 struct Client {
     stream: TcpStream,
     answer: Vec<u8>,
+    /// What it can ask for, and which of them is next.
+    posts: Arc<[String]>,
+    next: usize,
 }
 
 impl Client {
@@ -151,12 +206,29 @@ impl Client {
             clients.push(Self {
                 stream,
                 answer: Vec::new(),
+                posts: Arc::new([]),
+                next: 0,
             });
         }
         clients
     }
 
-    async fn post(&mut self) -> Vec<u8> {
+    async fn ask(&mut self, what: &str) {
+        match what {
+            POST => self.post().await,
+            _ => self.get().await,
+        }
+    }
+
+    async fn get(&mut self) {
+        let post = &self.posts[self.next % self.posts.len()];
+        self.next += 1;
+        let request = format!("GET {post} HTTP/1.1\r\nHost: bench\r\nX-Actor: ada\r\n\r\n");
+        let status = self.exchange(request.as_bytes()).await;
+        assert_eq!(status, 200, "{}", String::from_utf8_lossy(&self.answer));
+    }
+
+    async fn post(&mut self) {
         const BODY: &str = concat!(
             r#"{"message":"It was the best of times, it was the worst of times, it was the age of "#,
             r#"wisdom, it was the age of foolishness, it was the epoch of belief"}"#
@@ -168,7 +240,6 @@ impl Client {
         );
         let status = self.exchange(request.as_bytes()).await;
         assert_eq!(status, 201, "{}", String::from_utf8_lossy(&self.answer));
-        self.answer.clone()
     }
 
     /// Sends `request`, reads the answer whole; gives its status.
@@ -215,7 +286,8 @@ fn head_len(answer: &[u8]) -> Option<usize> {
 async fn bare(answer: &[u8]) {
     let head = head_len(answer).expect("an answer");
     let text = String::from_utf8_lossy(&answer[..head]).into_owned();
-    let mut template = Response::builder().status(201);
+    let status = answer.get(9..12).unwrap_or_default();
+    let mut template = Response::builder().status(status);
     for (name, value) in text.lines().filter_map(|line| line.split_once(": ")) {
         // These hyper writes itself.
         if !["content-length", "date"].contains(&name.to_ascii_lowercase().as_str()) {

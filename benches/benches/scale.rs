@@ -1,14 +1,19 @@
 //! Does a start, or a command, cost more in a large store or on a long stream?
 //!
-//! `cargo bench -p benches --bench scale`
+//! `cargo bench -p benches --bench scale [-- EVENTS...]`
 //!
-//! Makes stores of 1,000 and of 1,000,000 events, once in streams of 10, once in a single one, and prints in each:
+//! Makes stores of 1,000 and of 1,000,000 events, once in streams of 10, once in a single one, and prints in each what follows. Where
+//! numbers are given, stores of so many events are made instead, in streams of 10: `-- 1000 10000000` takes minutes and a few GB of disk.
 //!
 //! - `start`: opening the store and a read model that is current, until its runner stands at the log's end.
 //! - `command`: one caller, one command after the other on a stream that is in the cache.
 //! - `first command`: by an executor that never saw the stream, which has a snapshot.
 //!
-//! Medians; `fsync` is that of one bare insert under the same pragmas, which every command has in it.
+//! - `memory`: of the process at the end, when one executor has had a command on each of as many streams as there are, [`MOST`] at
+//!   the most, and what of it the cache of states says that it holds; it may hold [`ExecutorOptions::cache_bytes`].
+//!
+//! Medians; `fsync` is that of one bare insert under the same pragmas, which every command has in it. What is measured in the
+//! stores of a row of the table is measured in all of them in turn, so that a disk that has become slower is so for all.
 
 use std::time::{Duration, Instant};
 
@@ -28,60 +33,143 @@ use uuid::Uuid;
 const SAMPLES: usize = 201;
 /// As many events as a commit of the filling has; divides all lengths.
 const PER_COMMIT: u64 = 10;
+/// On how many streams a command is done to see what memory that takes.
+const MOST: usize = 100_000;
 
 fn main() {
-    let once = std::env::args().any(|arg| arg == "--test");
-    let sizes = if once { [100, 200] } else { [1_000, 1_000_000] };
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let given: Vec<u64> = args.iter().filter_map(|arg| arg.parse().ok()).collect();
+    let once = args.iter().any(|arg| arg == "--test");
     let runtime = Runtime::new().expect("a runtime");
-    println!("| events | in streams of | start | command | first command | fsync |");
-    println!("|---|---|---|---|---|---|");
+    println!(
+        "| events | in streams of | start | command | / the first row's | first command | fsync | streams in use | memory | cached |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|---|");
+    let usual = if once { [100, 200] } else { [1_000, 1_000_000] };
     for long in [false, true] {
-        for events in sizes {
-            let per_stream = if long { events } else { PER_COMMIT };
-            let row = runtime.block_on(measure(events, per_stream));
-            let [start, command, first, fsync] = row.map(|time| time.as_secs_f64() * 1e6);
-            println!(
-                "| {events} | {per_stream} | {:.1} ms | {command:.0} µs | {first:.0} µs | {fsync:.0} µs |",
-                start / 1e3
-            );
+        let sizes = if given.is_empty() { &usual[..] } else { &given };
+        if long && !given.is_empty() {
+            break;
         }
+        runtime.block_on(compare(sizes, long));
     }
 }
 
 type Notes = Executor<Note, SqliteStore>;
 
-async fn measure(events: u64, per_stream: u64) -> [Duration; 4] {
-    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
-    let store = open(&folder);
-    let note = fill(&store, events, per_stream).await;
-    ready(&store).await;
-    store.close().await;
-    drop(store);
-
-    let mut starts = Vec::new();
+/// A row for each of `sizes`; what is timed is timed in all stores in turn.
+async fn compare(sizes: &[u64], long: bool) {
+    let mut stores = Vec::new();
+    for events in sizes {
+        let per_stream = if long { *events } else { PER_COMMIT };
+        stores.push(Made::of(*events, per_stream).await);
+    }
     for _ in 0..SAMPLES / 20 {
-        let start = Instant::now();
+        for made in &mut stores {
+            made.start().await;
+        }
+    }
+    for made in &mut stores {
+        timed(&made.notes, made.note).await;
+    }
+    for _ in 0..SAMPLES {
+        for made in &mut stores {
+            made.sample().await;
+        }
+    }
+    let first = median(&stores[0].commands);
+    for made in &stores {
+        let times = [&made.starts, &made.commands, &made.firsts, &made.fsyncs];
+        let [start, command, begun, fsync] = times.map(|times| median(times));
+        let (streams, memory) = made.use_many().await;
+        let cached = made.notes.stats().cached_bytes >> 10;
+        println!(
+            "| {} | {} | {:.1} ms | {command:.0} µs | {:.2} | {begun:.0} µs | {fsync:.0} µs | {streams} | {memory} | {cached} kB |",
+            made.events,
+            made.per_stream,
+            start / 1e3,
+            command / first,
+        );
+        made.store.close().await;
+    }
+}
+
+/// A store, and what it took.
+struct Made {
+    events: u64,
+    per_stream: u64,
+    folder: TempDir,
+    store: SqliteStore,
+    notes: Notes,
+    /// The last stream, which has a snapshot.
+    note: Uuid,
+    streams: Vec<Uuid>,
+    starts: Vec<Duration>,
+    commands: Vec<Duration>,
+    firsts: Vec<Duration>,
+    fsyncs: Vec<Duration>,
+}
+
+impl Made {
+    async fn of(events: u64, per_stream: u64) -> Self {
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
         let store = open(&folder);
+        let streams = fill(&store, events, per_stream).await;
         ready(&store).await;
-        starts.push(start.elapsed());
-        store.close().await;
+        Self {
+            events,
+            per_stream,
+            notes: executor(&store),
+            store,
+            note: *streams.last().expect("at least one stream"),
+            streams,
+            folder,
+            starts: Vec::new(),
+            commands: Vec::new(),
+            firsts: Vec::new(),
+            fsyncs: Vec::new(),
+        }
     }
 
-    let store = open(&folder);
-    let notes = executor(&store);
-    timed(&notes, note).await;
-    let (mut commands, mut firsts, mut fsyncs) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..SAMPLES {
-        commands.push(timed(&notes, note).await);
-        firsts.push(timed(&executor(&store), note).await);
-        fsyncs.push(insert(&store).await);
-        // The other executor's commit is news to this one, which finds it out by a conflict.
-        let reload = notes.handle(Add(note), &envelope()).await;
-        assert!(reload.is_err(), "the cached state is behind");
-        timed(&notes, note).await;
+    /// Once more from the file.
+    async fn start(&mut self) {
+        self.store.close().await;
+        let start = Instant::now();
+        self.store = open(&self.folder);
+        ready(&self.store).await;
+        self.starts.push(start.elapsed());
+        self.notes = executor(&self.store);
     }
-    store.close().await;
-    [starts, commands, firsts, fsyncs].map(median)
+
+    async fn sample(&mut self) {
+        self.commands.push(timed(&self.notes, self.note).await);
+        let other = executor(&self.store);
+        self.firsts.push(timed(&other, self.note).await);
+        self.fsyncs.push(insert(&self.store).await);
+        // The other executor's commit is news to this one, which finds it out by a conflict.
+        let reload = self.notes.handle(Add(self.note), &envelope()).await;
+        assert!(reload.is_err(), "the cached state is behind");
+        timed(&self.notes, self.note).await;
+    }
+
+    /// A command on each of many streams, 64 at the same time; on how many, and the memory of this process after it.
+    async fn use_many(&self) -> (usize, String) {
+        let streams = &self.streams[..self.streams.len().min(MOST)];
+        let callers = streams.chunks(streams.len().div_ceil(64)).map(|streams| {
+            let (notes, streams) = (self.notes.clone(), streams.to_vec());
+            tokio::spawn(async move {
+                for stream in streams {
+                    timed(&notes, stream).await;
+                }
+            })
+        });
+        for caller in callers.collect::<Vec<_>>() {
+            caller.await.expect("a caller");
+        }
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        (streams.len(), line.unwrap_or("unknown").trim().to_owned())
+    }
 }
 
 fn open(folder: &TempDir) -> SqliteStore {
@@ -126,10 +214,10 @@ async fn insert(store: &SqliteStore) -> Duration {
     start.elapsed()
 }
 
-/// Appends `events`, and a snapshot of the last stream, whose id it gives.
-async fn fill(store: &SqliteStore, events: u64, per_stream: u64) -> Uuid {
+/// Appends `events`, and a snapshot of the last stream; the streams.
+async fn fill(store: &SqliteStore, events: u64, per_stream: u64) -> Vec<Uuid> {
     const AT_ONCE: u64 = 100;
-    let mut stream = Uuid::nil();
+    let mut streams = Vec::new();
     let mut last = None;
     let commits: Vec<u64> = (0..events / PER_COMMIT).collect();
     for batch in commits.chunks(AT_ONCE as usize) {
@@ -138,9 +226,10 @@ async fn fill(store: &SqliteStore, events: u64, per_stream: u64) -> Uuid {
         for number in batch {
             let before = number * PER_COMMIT % per_stream;
             if before == 0 {
-                stream = next_id();
+                streams.push(next_id());
             }
-            landing.push(store.append(commit(stream, before)));
+            let stream = streams.last().expect("the first commit begins one");
+            landing.push(store.append(commit(*stream, before)));
         }
         for landing in landing {
             last = Some(landing.await.expect("appended"));
@@ -148,7 +237,7 @@ async fn fill(store: &SqliteStore, events: u64, per_stream: u64) -> Uuid {
     }
     let last = last.expect("at least one commit");
     let snapshot = Snapshot {
-        stream: StreamName::new("note", &stream).expect("a name"),
+        stream: StreamName::new("note", streams.last().expect("a stream")).expect("a name"),
         version: last.version,
         at: last.at,
         schema: Note::schema(),
@@ -156,7 +245,7 @@ async fn fill(store: &SqliteStore, events: u64, per_stream: u64) -> Uuid {
         payload: last.version.get().to_string().into(),
     };
     store.save(snapshot).await.expect("kept");
-    stream
+    streams
 }
 
 fn commit(stream: Uuid, before: u64) -> Commit {
@@ -183,9 +272,11 @@ fn commit(stream: Uuid, before: u64) -> Commit {
     }
 }
 
-fn median(mut times: Vec<Duration>) -> Duration {
+/// In microseconds.
+fn median(times: &[Duration]) -> f64 {
+    let mut times = times.to_vec();
     times.sort();
-    times[times.len() / 2]
+    times[times.len() / 2].as_secs_f64() * 1e6
 }
 
 struct Tokio;

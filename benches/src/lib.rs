@@ -4,6 +4,7 @@
 
 #[cfg(feature = "peers")]
 pub mod cqrs_es;
+pub mod load;
 pub mod measure;
 pub mod notebook;
 pub mod report;

@@ -3,14 +3,18 @@
 //! `cargo bench -p benches --bench dispatch [--features peers]`
 //!
 //! The handler adds two numbers and never waits, so that all there is to see is what stands around it. The parameter is the
-//! number of behaviours, which do nothing. With `peers`, the others do the same in the same run (`peers`).
+//! number of behaviours, which do nothing. Everybody's answer is looked into, as a caller does. With
+//! `peers`, the others do the same in the same run (`peers`).
+//!
+//! After criterion's own runs, which are long and one after the other, many short rounds of all in turn are printed as a table: the
+//! shortest of them hold on a machine that is busy with something else.
 #![allow(missing_docs, reason = "criterion's macros make public functions")]
 
 #[cfg(feature = "peers")]
 mod peers;
 
 use std::hint::black_box;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use benches::sum::{Add, Adder, Pass, Sum, now};
 use cqrs_core::{
@@ -52,23 +56,23 @@ fn dispatch(c: &mut Criterion) {
     let sum = || black_box(Sum(1, 2));
 
     group.bench_function(BenchmarkId::new("direct", 0), |b| {
-        b.iter(|| now(|| Adder.handle(add(), black_box(&envelope))));
+        b.iter(|| now(|| Adder.handle(add(), black_box(&envelope))).expect("a sum"));
     });
 
     let bare = Mediator::new(Adder);
     group.bench_function(BenchmarkId::new("typed", "0"), |b| {
-        b.iter(|| now(|| bare.send(add(), black_box(&envelope))));
+        b.iter(|| now(|| bare.send(add(), black_box(&envelope))).expect("a sum"));
     });
     group.bench_function(BenchmarkId::new("typed", "query"), |b| {
-        b.iter(|| now(|| bare.ask(sum(), black_box(&envelope))));
+        b.iter(|| now(|| bare.ask(sum(), black_box(&envelope))).expect("a sum"));
     });
     let one = bare.with(Pass);
     group.bench_function(BenchmarkId::new("typed", "1"), |b| {
-        b.iter(|| now(|| one.send(add(), black_box(&envelope))));
+        b.iter(|| now(|| one.send(add(), black_box(&envelope))).expect("a sum"));
     });
     let five = one.with(Pass).with(Pass).with(Pass).with(Pass);
     group.bench_function(BenchmarkId::new("typed", "5"), |b| {
-        b.iter(|| now(|| five.send(add(), black_box(&envelope))));
+        b.iter(|| now(|| five.send(add(), black_box(&envelope))).expect("a sum"));
     });
 
     let bare = Registry::new().query::<Sum, _>(Adder);
@@ -81,11 +85,11 @@ fn dispatch(c: &mut Criterion) {
     for (behaviours, dispatcher) in [(0, &bare), (1, &one), (5, &five)] {
         let id = BenchmarkId::new("registered", behaviours);
         group.bench_function(id, |b| {
-            b.iter(|| now(|| dispatcher.send(add(), black_box(&envelope))));
+            b.iter(|| now(|| dispatcher.send(add(), black_box(&envelope))).expect("a sum"));
         });
     }
     group.bench_function(BenchmarkId::new("registered", "query"), |b| {
-        b.iter(|| now(|| bare.ask(sum(), black_box(&envelope))));
+        b.iter(|| now(|| bare.ask(sum(), black_box(&envelope))).expect("a sum"));
     });
 
     #[cfg(feature = "peers")]
@@ -116,5 +120,68 @@ fn publish(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, dispatch, publish);
+/// One that is called so many times in a round, and by how many behaviours.
+type Contender<'a> = (&'static str, usize, Box<dyn FnMut(u32) + 'a>);
+
+fn calls<'a>(mut call: impl FnMut() -> u64 + 'a) -> Box<dyn FnMut(u32) + 'a> {
+    Box::new(move |times| {
+        for _ in 0..times {
+            black_box(call());
+        }
+    })
+}
+
+/// Of the typed face only what has no behaviours: a second caller of the same five would change what the compiler inlines.
+fn in_turn(_: &mut Criterion) {
+    const CALLS: u32 = 10_000;
+    let once = std::env::args().any(|arg| arg == "--test");
+    let rounds = if once { 1 } else { 2_000 };
+    let envelope = envelope();
+    let add = || black_box(Add(1, 2));
+    let bare = Mediator::new(Adder);
+    let registered_one = Registry::new().with(Pass);
+    let registered_five = Registry::new().with(Pass).with(Pass).with(Pass);
+    let registered_five = registered_five.with(Pass).with(Pass);
+    let dispatchers = [
+        (0, Registry::new().command::<Add, _>(Adder).build()),
+        (1, registered_one.command::<Add, _>(Adder).build()),
+        (5, registered_five.command::<Add, _>(Adder).build()),
+    ];
+    let dispatchers = dispatchers.map(|(count, built)| (count, built.expect("a handler")));
+
+    let envelope = &envelope;
+    let direct = move || now(|| Adder.handle(add(), black_box(envelope)));
+    let mut all: Vec<Contender<'_>> = vec![
+        ("direct", 0, calls(move || direct().expect("a sum"))),
+        (
+            "typed",
+            0,
+            calls(|| now(|| bare.send(add(), black_box(envelope))).expect("a sum")),
+        ),
+    ];
+    for (behaviours, dispatcher) in &dispatchers {
+        let call = move || now(|| dispatcher.send(add(), black_box(envelope))).expect("a sum");
+        all.push(("registered", *behaviours, calls(call)));
+    }
+    #[cfg(feature = "peers")]
+    all.extend(peers::in_turn());
+
+    let mut took = vec![Vec::new(); all.len()];
+    for _ in 0..rounds {
+        for ((_, _, call), took) in all.iter_mut().zip(&mut took) {
+            let start = Instant::now();
+            call(CALLS);
+            took.push(start.elapsed().as_secs_f64() * 1e9 / f64::from(CALLS));
+        }
+    }
+    println!("| {rounds} rounds of {CALLS} calls in turn | behaviours | shortest | median |");
+    println!("|---|---|---|---|");
+    for ((name, behaviours, _), took) in all.iter().zip(&mut took) {
+        took.sort_by(f64::total_cmp);
+        let (shortest, median) = (took[0], took[took.len() / 2]);
+        println!("| {name} | {behaviours} | {shortest:.2} ns | {median:.2} ns |");
+    }
+}
+
+criterion_group!(benches, dispatch, publish, in_turn);
 criterion_main!(benches);

@@ -9,6 +9,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use crate::{Contender, calls};
 use benches::sum::{Add, now};
 use cqrs_core::RecordedCommit;
 use criterion::measurement::WallTime;
@@ -68,6 +69,19 @@ pub(crate) fn dispatch(group: &mut BenchmarkGroup<'_, WallTime>) {
             now(|| rival.send(RivalAdd(left, right))).expect("a sum")
         });
     });
+}
+
+/// What a boxed tower service takes, for the rounds in turn.
+pub(crate) fn in_turn() -> Vec<Contender<'static>> {
+    let add = || black_box(Add(1, 2));
+    let mut bare = BoxService::new(TowerAdder);
+    let mut one = BoxService::new(TowerPass(TowerAdder));
+    let mut five = BoxService::new(five_layers());
+    vec![
+        ("tower-boxed", 0, calls(move || call(&mut bare, add()))),
+        ("tower-boxed", 1, calls(move || call(&mut one, add()))),
+        ("tower-boxed", 5, calls(move || call(&mut five, add()))),
+    ]
 }
 
 /// mediator clones the event for each of its subscribers; it gets a pointer, which is the least.

@@ -1,4 +1,4 @@
-//! Asks the questions that are named, or all that need no engine, and writes the answers into `RESULTS.md` and `plots/`.
+//! Asks the questions that are named, or all, of which none needs an engine, and writes the answers into `RESULTS.md` and `plots/`.
 //!
 //! `cargo run --release -p benches --bin report -- [QUESTION...]`
 //!
@@ -26,12 +26,12 @@ struct Question {
     tables: bool,
 }
 
-const QUESTIONS: [Question; 7] = [
+const QUESTIONS: [Question; 9] = [
     Question {
         name: "dispatch",
         runs: &["bench -p benches --locked --features peers --bench dispatch"],
         groups: &[("dispatch", "registered"), ("publish", "ours")],
-        tables: false,
+        tables: true,
     },
     Question {
         name: "command",
@@ -54,6 +54,18 @@ const QUESTIONS: [Question; 7] = [
     Question {
         name: "durable",
         runs: &["bench -p benches --locked --bench durable"],
+        groups: &[],
+        tables: true,
+    },
+    Question {
+        name: "hot",
+        runs: &["bench -p benches --locked --bench hot"],
+        groups: &[],
+        tables: true,
+    },
+    Question {
+        name: "rebuild",
+        runs: &["bench -p benches --locked --bench rebuild"],
         groups: &[],
         tables: true,
     },
@@ -99,7 +111,7 @@ fn ask(question: &Question, root: &Path) -> Result<String, Box<dyn Error>> {
         }
     }
     let mut section = format!("{}\n\n", circumstances()?);
-    let mut tables = String::new();
+    let mut tables = Vec::new();
     for run in question.runs {
         eprintln!("cargo {run}");
         writeln!(section, "    cargo {run}")?;
@@ -120,11 +132,7 @@ fn ask(question: &Question, root: &Path) -> Result<String, Box<dyn Error>> {
             return Err(format!("cargo {run}: {}\n{said}", output.status).into());
         }
         let printed = String::from_utf8_lossy(&output.stdout);
-        for line in printed.lines().chain(said.lines()) {
-            if line.starts_with('|') && !(line.contains("--|") && tables.contains(line)) {
-                writeln!(tables, "{line}")?;
-            }
-        }
+        gather(printed.lines().chain(said.lines()), &mut tables);
     }
     for (name, beside) in question.groups {
         let group = Group::read(&home.join(name))?;
@@ -136,10 +144,27 @@ fn ask(question: &Question, root: &Path) -> Result<String, Box<dyn Error>> {
             writeln!(section, "\n![{name}](plots/{name}.svg)")?;
         }
     }
-    if !tables.is_empty() {
-        write!(section, "\n{tables}")?;
+    for line in tables {
+        writeln!(section, "{line}")?;
     }
     Ok(section)
+}
+
+/// Adds the tables among `lines` to `tables`; the head of one that goes on stands there once.
+fn gather<'a>(lines: impl Iterator<Item = &'a str>, tables: &mut Vec<String>) {
+    let lines: Vec<&str> = lines.filter(|line| line.starts_with('|')).collect();
+    for (index, line) in lines.iter().enumerate() {
+        let below = lines
+            .get(index + 1)
+            .filter(|below| below.starts_with("|--"));
+        match below {
+            Some(below) if !tables.iter().any(|known| known == line) => {
+                tables.extend(["", line, below].map(str::to_owned));
+            }
+            None if !line.starts_with("|--") => tables.push((*line).to_owned()),
+            _ => {}
+        }
+    }
 }
 
 /// When, on what, and how busy that was.
