@@ -13,7 +13,7 @@ mod system;
 mod world;
 
 pub use checks::Violation;
-pub use mutants::{MUTANTS, Mutant};
+pub use mutants::MUTANTS;
 #[cfg(feature = "mutants")]
-pub use mutants::{caught_by, hunt};
+pub use mutants::{caught_by, hunt, recorded};
 pub use world::{Outcome, Setup, run, run_with};

@@ -12,7 +12,8 @@ const HELP: &str = "\
 simulation: the distributed system in one thread, from a seed, with faults; and the checks of its promises
 
 usage:
-  simulation --seed N              runs one seed; where it breaks a promise, shrinks its faults and tells the history
+  simulation --seed N [--whole]    runs one seed; where it breaks a promise, shrinks its faults (unless whole), and
+                                   tells the history
   simulation --seeds N [--from M]  runs N seeds from M on (0), on all cores
   simulation --mutants [--most N]  tries each deliberate bug on up to N seeds (10000), and prints the table
                                    (needs the feature `mutants`)
@@ -20,7 +21,7 @@ usage:
 
 /// What one is told to do.
 enum Task {
-    One(u64),
+    One { seed: u64, whole: bool },
     Many { from: u64, count: u64 },
     Mutants { most: u64 },
 }
@@ -38,13 +39,14 @@ fn task(args: &[String]) -> Option<Task> {
         let from = number("--from").unwrap_or(0);
         return Some(Task::Many { from, count });
     }
-    number("--seed").map(Task::One)
+    let whole = args.iter().any(|arg| arg == "--whole");
+    number("--seed").map(|seed| Task::One { seed, whole })
 }
 
 fn main() -> ExitCode {
     let args: Vec<_> = std::env::args().skip(1).collect();
     let fine = match task(&args) {
-        Some(Task::One(seed)) => one(seed),
+        Some(Task::One { seed, whole }) => one(seed, whole),
         Some(Task::Many { from, count }) => many(from, count),
         Some(Task::Mutants { most }) => mutants(most),
         None => {
@@ -67,10 +69,10 @@ fn quiet(seed: u64) -> Setup {
 }
 
 /// Runs one seed, and tells all about it.
-fn one(seed: u64) -> bool {
+fn one(seed: u64, whole: bool) -> bool {
     let outcome = run(quiet(seed));
     let fails = |outcome: &Outcome| !outcome.violations.is_empty();
-    let plan = match fails(&outcome) {
+    let plan = match fails(&outcome) && !whole {
         false => outcome.plan,
         true => cqrs_core::testing::sim::shrink(outcome.plan, |plan| {
             fails(&run_with(quiet(seed), Some(plan.clone())))
@@ -167,20 +169,17 @@ fn mutants(_: u64) -> bool {
 /// Tries each deliberate bug, and prints the table of the documentation.
 #[cfg(feature = "mutants")]
 fn mutants(most: u64) -> bool {
-    println!("| deliberate bug | broken first | seeds needed | seed |");
-    println!("|---|---|---|---|");
+    println!("| deliberate bug | broken first | seeds needed |");
+    println!("|---|---|---|");
     let mut all = true;
-    for mutant in simulation::MUTANTS {
-        match simulation::hunt(mutant.name, most) {
-            Some((seed, violation)) => println!(
-                "| {} | {} | {} | {seed} |",
-                mutant.name,
-                violation.promise,
-                seed + 1
-            ),
+    for name in simulation::MUTANTS {
+        match simulation::hunt(name, most) {
+            Some((seed, violation)) => {
+                println!("| {name} | {} | {} |", violation.promise, seed + 1);
+            }
             None => {
                 all = false;
-                println!("| {} | – | more than {most} | – |", mutant.name);
+                println!("| {name} | – | more than {most} |");
             }
         }
     }

@@ -1,48 +1,50 @@
-//! The deliberate bugs, and how soon each is caught.
+//! The deliberate bugs, and the seeds that catch them.
 
-/// A deliberate bug.
-#[derive(Debug, Clone, Copy)]
-pub struct Mutant {
-    /// What it is called where it is.
-    pub name: &'static str,
-    /// How many seeds, from 0 on, are enough to catch it, and to spare.
-    pub within: u64,
-}
-
-const fn mutant(name: &'static str, within: u64) -> Mutant {
-    Mutant { name, within }
-}
-
-/// All of them.
-pub const MUTANTS: &[Mutant] = &[
-    mutant("acknowledge before durable", 1_000),
-    mutant("take an unknown outcome for a success", 1_000),
-    mutant("renumber while the outcome is unknown", 1_000),
-    mutant("no expected version", 1_000),
-    mutant("leave a hole", 1_000),
-    mutant("count another's commit as landed", 1_000),
-    mutant("trust the cached head", 1_000),
-    mutant("no unique index on slots", 1_000),
-    mutant("a second attempt asks the log for nothing", 1_000),
-    mutant("keep what did not land in the cache", 1_000),
-    mutant("append at any version", 1_000),
-    mutant("give a refusal that is not stored", 1_000),
-    mutant("release a reservation on absent", 10_000),
-    mutant("append before the row is entered", 1_000),
-    mutant("withdraw an intent of unknown outcome", 10_000),
-    mutant("append in spite of another owner", 1_000),
-    mutant("sweep nothing", 10_000),
-    mutant("a pending value is free", 1_000),
-    mutant("count a slice without its delivery reports", 1_000),
-    mutant("take what was taken before", 1_000),
-    mutant("skip what is poisonous", 1_000),
-    mutant("park the event and not its stream", 1_000),
-    mutant("no compare-and-set of the checkpoint", 1_000),
-    mutant("checkpoint before the rows", 1_000),
-    mutant("trust the checkpoint for ever", 1_000),
-    mutant("answer before the token is reached", 1_000),
-    mutant("promote before the live one is reached", 1_000),
+/// The deliberate bugs, by what each is called where it is.
+pub const MUTANTS: &[&str] = &[
+    "acknowledge before durable",
+    "take an unknown outcome for a success",
+    "renumber while the outcome is unknown",
+    "no expected version",
+    "leave a hole",
+    "count another's commit as landed",
+    "trust the cached head",
+    "no unique index on slots",
+    "a second attempt asks the log for nothing",
+    "keep what did not land in the cache",
+    "append at any version",
+    "give a refusal that is not stored",
+    "drop the attempt check",
+    "release a reservation on absent",
+    "append before the row is entered",
+    "withdraw an intent of unknown outcome",
+    "append in spite of another owner",
+    "sweep nothing",
+    "a pending value is free",
+    "count a slice without its delivery reports",
+    "take what was taken before",
+    "skip what is poisonous",
+    "park the event and not its stream",
+    "no compare-and-set of the checkpoint",
+    "checkpoint before the rows",
+    "trust the checkpoint for ever",
+    "answer before the token is reached",
+    "promote before the live one is reached",
 ];
+
+/// The documentation, whose table of mutants is the record of what catches them.
+#[cfg(feature = "mutants")]
+const TABLE: &str = include_str!("../../../docs/SIMULATION.md");
+
+/// The seed that is recorded to catch the deliberate bug `name`: the last of those needed, from 0 on.
+#[cfg(feature = "mutants")]
+#[must_use]
+pub fn recorded(name: &str) -> Option<u64> {
+    let row = format!("| {name} | ");
+    let rest = TABLE.lines().find_map(|line| line.strip_prefix(&row))?;
+    let needed = rest.split('|').nth(1)?.trim();
+    needed.parse::<u64>().ok()?.checked_sub(1)
+}
 
 /// The first of `most` seeds that catches the deliberate bug `name`, on all cores, and what it broke.
 #[cfg(feature = "mutants")]

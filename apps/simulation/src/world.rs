@@ -11,11 +11,11 @@ use cqrs_mongo::testing::SimulatedServer;
 use crate::checks::{self, Violation};
 use crate::engines::at_once;
 use crate::engines::bus::Bus;
-use crate::engines::ledger::Ledger;
+use crate::engines::ledger::{Ledger, Traps};
 use crate::engines::models::{Models, checkpoint};
 use crate::history::History;
 use crate::system::api::{Api, ApiAt};
-use crate::system::client::Client;
+use crate::system::client::{Client, Manners};
 use crate::system::{projector, relay, replay};
 
 /// Partitions of log, bus and read model.
@@ -35,6 +35,7 @@ pub(crate) struct Engines {
     pub(crate) marks: Arc<MemoryRelayMarks>,
     pub(crate) mssql: NodeId,
     pub(crate) ledger: Ledger,
+    pub(crate) traps: Traps,
     pub(crate) kafka: NodeId,
     pub(crate) bus: Bus,
     pub(crate) postgres: NodeId,
@@ -108,6 +109,7 @@ impl World {
             marks: Arc::default(),
             mssql: sim.engine("mssql"),
             ledger: MemoryIntents::new(sim.clone()),
+            traps: Traps::default(),
             kafka: sim.engine("kafka"),
             bus: Bus::new(&sim, PARTITIONS),
             postgres: sim.engine("postgres"),
@@ -135,7 +137,7 @@ impl World {
         let projectors = (0..count(2)).map(projector).collect();
         let replaying = engines.clone();
         sim.node("replay", move |node| replay::boot(node, replaying.clone()));
-        let history = History::default();
+        let (history, manners) = (History::default(), Manners::draw(seed));
         for number in 0..usize::try_from(1 + count(4)).unwrap_or(2) {
             let (apis, engines) = (apis.clone(), engines.clone());
             let kept = history.clone();
@@ -144,6 +146,7 @@ impl World {
                 let client = Client {
                     number,
                     acts: 8,
+                    manners,
                     apis: apis.clone(),
                     engines: engines.clone(),
                     history: kept.clone(),
@@ -166,6 +169,10 @@ impl World {
         let below = |bound: u64| random.next_u64() % bound;
         let count = usize::try_from(below(12)).unwrap_or(0);
         let mut plan = Plan::draw(seed, &self.sim, TROUBLE, count);
+        for _ in 0..[0, 0, 3, 6][usize::try_from(below(4)).unwrap_or(0)] {
+            let at = Duration::from_micros(below(4_000_000));
+            plan = plan.with(at, "a trap", random.next_u64());
+        }
         for name in [
             "mongo fails over",
             "the ledger's connections break",
@@ -185,17 +192,19 @@ impl World {
         let engines = self.engines.clone();
         self.flush_for_ever();
         let sim = self.sim.clone();
-        self.sim.follow_with(plan.clone(), move |name, _| {
+        self.sim.follow_with(plan.clone(), move |name, draw| {
             sim.note(engines.mongo, || name.to_owned());
             match name {
                 "mongo fails over" => engines.server.fail_over(),
                 "the ledger's connections break" => engines.ledger.reconnect(),
                 "a rebuild begins" => engines.models.want_rebuild(),
                 "a roll back begins" => engines.models.want_roll_back(),
+                "a trap" => engines.traps.set(draw),
                 _ => engines.models.lose(),
             }
         });
         self.sim.run_for(TROUBLE);
+        self.engines.traps.clear();
         self.sim.heal();
         let mut violations = Vec::new();
         violations.extend(self.settles(false).err());

@@ -70,7 +70,7 @@ impl Api {
             &engines.server,
             SimulatedOptions::default(),
         );
-        let ledger = LedgerClient::new(&node, engines.mssql, &engines.ledger);
+        let ledger = LedgerClient::new(&node, engines.mssql, &engines.ledger, &engines.traps);
         let instance = Uuid::from_u64_pair(node.next_u64(), node.next_u64());
         let coordinator = Coordinator::new(log, ledger, node.clone(), instance, options());
         let running = coordinator.clone();

@@ -13,13 +13,38 @@ use crate::history::History;
 use crate::rows::POISON;
 use crate::world::Engines;
 
-/// How long a client waits for an answer.
-const PATIENCE: Duration = Duration::from_millis(2_500);
+/// How clients behave in a run: some runs are about few things, or with clients that ask more often at once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Manners {
+    /// How long a client waits for an answer, in milliseconds: less than a lease, or past several.
+    patience: u64,
+    /// How many posts and handles there are.
+    things: u64,
+    /// Which acts there are: those of posts come first, likes last.
+    acts: (u64, u64),
+    /// One keyed request in so many is sent twice at once.
+    twins: u64,
+}
+
+impl Manners {
+    /// Those of `seed`.
+    pub(crate) fn draw(seed: u64) -> Self {
+        let random = SeededRandom::new(seed ^ 0x6d61_6e6e_6572);
+        let below = |bound: u64| random.next_u64() % bound;
+        Self {
+            patience: [2_500, 2_500, 6_000, 20_000][below(4) as usize],
+            things: [3, 3, 2, 1][below(4) as usize],
+            acts: [(0, 20), (0, 20), (0, 15), (14, 20), (20, 28)][below(5) as usize],
+            twins: [6, 6, 2][below(3) as usize],
+        }
+    }
+}
 
 /// What one client does: drawn from its own numbers, so that other faults don't change it.
 pub(crate) struct Client {
     pub(crate) number: usize,
     pub(crate) acts: usize,
+    pub(crate) manners: Manners,
     pub(crate) apis: Vec<ApiAt>,
     pub(crate) engines: Engines,
     pub(crate) history: History,
@@ -36,9 +61,9 @@ impl Client {
             let again = below(8) == 0;
             let ask = match done.last() {
                 Some(last) if again => last.clone(),
-                _ => draw(&random, self.number * 1_000 + nth, known),
+                _ => draw(&random, self.manners, self.number * 1_000 + nth, known),
             };
-            if ask.keyed && below(6) == 0 {
+            if ask.keyed && below(self.manners.twins) == 0 {
                 // The same at once, by way of whichever process.
                 let (twin, asked) = (self.twin(), ask.clone());
                 let other = node.clone();
@@ -65,6 +90,7 @@ impl Client {
         Self {
             number: self.number,
             acts: 0,
+            manners: self.manners,
             apis: self.apis.clone(),
             engines: self.engines.clone(),
             history: self.history.clone(),
@@ -74,6 +100,7 @@ impl Client {
     /// Sends `ask` until there is a final answer; without a key once.
     async fn ask(&self, node: &Node, ask: &Ask) -> Option<Told> {
         self.history.asked(ask, node.sim().elapsed());
+        let patience = Duration::from_millis(self.manners.patience);
         loop {
             let pick = node.sim().below(self.apis.len() as u64);
             let ApiAt { at, api } = self.apis[usize::try_from(pick).unwrap_or(0)].clone();
@@ -81,7 +108,7 @@ impl Client {
             let decide = move |reply: cqrs_core::testing::sim::Reply<Told>| {
                 api.decide(asked, move |told| reply.send(told));
             };
-            let told = node.wire(at).call_then("command", PATIENCE, decide).await;
+            let told = node.wire(at).call_then("command", patience, decide).await;
             node.note(|| format!("asked {:?}, told {told:?}", ask));
             match told {
                 Ok(told) if told.is_final() => {
@@ -108,11 +135,12 @@ impl Client {
 }
 
 /// A request, of few actors about few things.
-fn draw(random: &SeededRandom, number: usize, known: Option<Version>) -> Ask {
+fn draw(random: &SeededRandom, manners: Manners, number: usize, known: Option<Version>) -> Ask {
     let below = |bound: u64| random.next_u64() % bound;
-    let post = (below(3)) as u8;
-    let handle = || format!("handle_{}", below(3));
-    let act = match below(20) {
+    let post = below(manners.things) as u8;
+    let handle = || format!("handle_{}", below(manners.things));
+    let (from, to) = manners.acts;
+    let act = match from + below(to - from) {
         0..5 => Act::Create(post),
         5..7 => {
             let poison = if below(6) == 0 { POISON } else { "" };
@@ -122,6 +150,9 @@ fn draw(random: &SeededRandom, number: usize, known: Option<Version>) -> Ask {
         8..11 => Act::Like(post),
         11 => Act::Unlike(post),
         12..15 => Act::Comment(post, format!("comment {number}")),
+        20 => Act::Create(post),
+        21..25 => Act::Like(post),
+        25..28 => Act::Unlike(post),
         _ => Act::Register(handle(), format!("name {}", below(2))),
     };
     let Ok(actor) = Actor::parse(&format!("actor{}", below(3))) else {

@@ -72,29 +72,55 @@ fn a_seed_is_one_run_byte_for_byte() {
 #[test]
 fn what_was_found_stays_mended() {
     // PostgreSQL lost its tail while the projector waited at the log's end, and never asked where its checkpoint stood.
-    for seed in [186, 322, 424, 1_738] {
+    let lost_tails = [186, 322, 424, 1_738];
+    // A stream that weighed more than the cache was loaded for ever, and never decided.
+    let heavy_streams = [212];
+    for seed in lost_tails.into_iter().chain(heavy_streams) {
         let violations = run(setup(seed)).violations;
         assert!(violations.is_empty(), "seed {seed}: {}", violations[0]);
     }
 }
 
-/// The rare ones are left to `simulation --mutants`.
+/// Those that may need more than 10,000 seeds: see the documentation.
+#[cfg(feature = "mutants")]
+const UNCAUGHT: [&str; 3] = [
+    "drop the attempt check",
+    "sweep nothing",
+    "withdraw an intent of unknown outcome",
+];
+
+/// By the seed that the documentation's table names. Where the code has changed since, another is looked for.
 #[cfg(feature = "mutants")]
 #[test]
-fn every_mutant_that_is_no_rarity_is_caught() {
-    let common = simulation::MUTANTS.iter().filter(|m| m.within <= 1_000);
-    let missed: Vec<_> = common
-        .filter(|mutant| simulation::hunt(mutant.name, mutant.within).is_none())
-        .collect();
-    assert!(missed.is_empty(), "not caught: {missed:?}");
+fn every_mutant_is_caught() {
+    let stale = on_all_cores(simulation::MUTANTS.len() as u64, |nth| {
+        let name = simulation::MUTANTS[usize::try_from(nth).unwrap()];
+        let recorded = simulation::recorded(name);
+        let caught = recorded.and_then(|seed| simulation::caught_by(name, seed));
+        (caught.is_none() && !UNCAUGHT.contains(&name)).then_some(name)
+    });
+    for name in stale {
+        let found = simulation::hunt(name, 10_000);
+        let (seed, _) = found.unwrap_or_else(|| panic!("`{name}` is not caught"));
+        eprintln!(
+            "`{name}` is caught by seed {seed} now: make the table of docs/SIMULATION.md anew"
+        );
+    }
 }
 
 #[cfg(feature = "mutants")]
 #[test]
 fn the_documentation_names_every_mutant() {
     let docs = include_str!("../../../../docs/SIMULATION.md");
-    for mutant in simulation::MUTANTS {
-        let row = format!("| {} |", mutant.name);
-        assert!(docs.contains(&row), "`{}` is not in the table", mutant.name);
+    for name in simulation::MUTANTS {
+        assert!(
+            docs.contains(&format!("| {name} | ")),
+            "`{name}` is not in the table"
+        );
+        assert_ne!(
+            simulation::recorded(name).is_some(),
+            UNCAUGHT.contains(name),
+            "`{name}`"
+        );
     }
 }

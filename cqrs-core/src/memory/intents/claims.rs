@@ -50,7 +50,7 @@ impl<C: Clock> CommandClaims for MemoryIntents<C> {
         let mut state = self.state();
         state.stand(footing)?;
         let row = state.tables.rows.get_mut(&command).filter(|row| {
-            row.attempt == attempt
+            row.is_at(attempt)
                 && matches!(row.state, RowState::Claimed | RowState::Intent { .. })
                 && (row.until <= now || row.owner == lease.owner)
         });
@@ -68,7 +68,7 @@ impl<C: Clock> CommandClaims for MemoryIntents<C> {
         let mut state = self.state();
         for (command, attempt) in held {
             if let Some(row) = state.tables.rows.get_mut(command)
-                && row.attempt == *attempt
+                && row.is_at(*attempt)
                 && row.owner == lease.owner
                 && matches!(row.state, RowState::Claimed | RowState::Intent { .. })
             {
@@ -108,7 +108,7 @@ impl<C: Clock> CommandClaims for MemoryIntents<C> {
         let rows = &mut state.tables.rows;
         let row = rows
             .get_mut(&command)
-            .filter(|row| row.attempt == attempt && matches!(row.state, RowState::Claimed));
+            .filter(|row| row.is_at(attempt) && matches!(row.state, RowState::Claimed));
         match row {
             Some(_) if attempt == 1 => {
                 rows.remove(&command);

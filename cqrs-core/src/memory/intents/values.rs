@@ -81,7 +81,7 @@ impl<C: Clock> Intents for MemoryIntents<C> {
         let Some(row) = tables
             .rows
             .get_mut(&command)
-            .filter(|row| row.attempt == attempt && matches!(row.state, RowState::Intent { .. }))
+            .filter(|row| row.is_at(attempt) && matches!(row.state, RowState::Intent { .. }))
         else {
             return Ok(false);
         };
