@@ -51,20 +51,20 @@ fn main() {
         if long && !given.is_empty() {
             break;
         }
-        runtime.block_on(compare(sizes, long));
+        runtime.block_on(compare(sizes, long, if once { 21 } else { SAMPLES }));
     }
 }
 
 type Notes = Executor<Note, SqliteStore>;
 
 /// A row for each of `sizes`; what is timed is timed in all stores in turn.
-async fn compare(sizes: &[u64], long: bool) {
+async fn compare(sizes: &[u64], long: bool, samples: usize) {
     let mut stores = Vec::new();
     for events in sizes {
         let per_stream = if long { *events } else { PER_COMMIT };
         stores.push(Made::of(*events, per_stream).await);
     }
-    for _ in 0..SAMPLES / 20 {
+    for _ in 0..samples / 20 {
         for made in &mut stores {
             made.start().await;
         }
@@ -72,7 +72,7 @@ async fn compare(sizes: &[u64], long: bool) {
     for made in &mut stores {
         timed(&made.notes, made.note).await;
     }
-    for _ in 0..SAMPLES {
+    for _ in 0..samples {
         for made in &mut stores {
             made.sample().await;
         }
