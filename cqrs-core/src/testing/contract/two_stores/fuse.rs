@@ -78,7 +78,9 @@ pub(super) struct Stopping<S> {
 
 impl<L: EventLog> AppendToLog for Stopping<L> {
     async fn append(&self, commit: Commit) -> Result<Appended, AppendError> {
-        self.fuse.write(self.inner.append(commit)).await
+        // Called past the first point only: the call itself sets the commit under way, whether awaited or not.
+        let appended = async { self.inner.append(commit).await };
+        self.fuse.write(appended).await
     }
 
     async fn confirm(
