@@ -33,6 +33,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 
 const CONNECTIONS: u64 = 64;
+/// `social` closes connections that are idle for twice as long.
+const IDLE: Duration = Duration::from_secs(5);
 
 fn main() {
     if let Some(answer) = std::env::var_os(ANSWER) {
@@ -185,7 +187,10 @@ async fn is_current(clients: &mut [Client]) -> bool {
 
 /// One connection, and the answer that came last.
 struct Client {
+    address: SocketAddr,
     stream: TcpStream,
+    /// When it was last asked something.
+    used: Instant,
     answer: Vec<u8>,
     /// What it can ask for, and which of them is next.
     posts: Arc<[String]>,
@@ -196,10 +201,10 @@ impl Client {
     async fn connect(address: SocketAddr) -> Vec<Self> {
         let mut clients = Vec::new();
         for _ in 0..CONNECTIONS {
-            let stream = TcpStream::connect(address).await.expect("a connection");
-            stream.set_nodelay(true).expect("set");
             clients.push(Self {
-                stream,
+                address,
+                stream: connection(address).await,
+                used: Instant::now(),
                 answer: Vec::new(),
                 posts: Arc::new([]),
                 next: 0,
@@ -239,6 +244,10 @@ impl Client {
 
     /// Sends `request`, reads the answer whole; gives its status.
     async fn exchange(&mut self, request: &[u8]) -> u16 {
+        if self.used.elapsed() > IDLE {
+            self.stream = connection(self.address).await;
+        }
+        self.used = Instant::now();
         self.stream.write_all(request).await.expect("sent");
         self.answer.clear();
         loop {
@@ -270,6 +279,12 @@ impl Client {
         let position = token.split_once('-').map(|(_, position)| position);
         position.and_then(|text| text.parse().ok()).unwrap_or(0)
     }
+}
+
+async fn connection(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).await.expect("a connection");
+    stream.set_nodelay(true).expect("set");
+    stream
 }
 
 fn head_len(answer: &[u8]) -> Option<usize> {

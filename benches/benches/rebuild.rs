@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use cqrs_core::{
     Actor, AppendToLog, Codec, Commit, CommitHeader, Envelope, ExpectedVersion, ProjectionRunner,
-    Reservations, RunnerOptions, StreamName, Timer, Timestamp, Version,
+    Reservations, StreamName, Timer, Timestamp, Version,
 };
 use cqrs_sqlite::{ReadModel, SqliteOptions, SqliteProjection, SqliteStore};
 use futures_util::future::try_join_all;
@@ -73,7 +73,7 @@ async fn measure(posts: usize, rounds: usize) -> (usize, Vec<(f64, f64)>) {
     for round in 0..rounds {
         let begun = Instant::now();
         projection.rebuild().await.expect("it is emptied");
-        let options = RunnerOptions::default();
+        let options = projection.rebuild_options();
         let runner = ProjectionRunner::new(store.clone(), projection.clone(), Tokio, options);
         runner.catch_up(pending()).await.expect("it catches up");
         let ours = begun.elapsed();

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
-use cqrs_core::{Partition, Progress, ProjectionRunner, RunnerOptions, TailLog};
+use cqrs_core::{Partition, Progress, ProjectionRunner, TailLog};
 use cqrs_sqlite::{SqliteOptions, SqliteProjection, SqliteStore};
 use indicatif::{ProgressBar, ProgressStyle};
 use social_api::TokioTimer;
@@ -32,12 +32,8 @@ pub(crate) async fn rebuild(data: &Path) -> anyhow::Result<()> {
     let store = open(data)?;
     let projection = SqliteProjection::open(store.clone(), SocialReadModel::new()).await?;
     projection.rebuild().await?;
-    let runner = ProjectionRunner::new(
-        store.clone(),
-        projection,
-        TokioTimer,
-        RunnerOptions::default(),
-    );
+    let options = projection.rebuild_options();
+    let runner = ProjectionRunner::new(store.clone(), projection, TokioTimer, options);
     let head = head(&store).await?;
     let bar = bar(head)?;
     let progress = runner.progress();

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use cqrs_core::{
-    ApplyError, Batch, Checkpoint, Parked, ParkedStreams, Partition, Projection, StreamName,
+    ApplyError, Batch, Checkpoint, Parked, ParkedStreams, Partition, Projection, RunnerOptions,
+    StreamName,
 };
 use rusqlite::{Connection, params};
 
@@ -13,6 +14,9 @@ use crate::model::{ReadModel, checkpoint_on};
 use crate::parking;
 use crate::store::SqliteStore;
 use crate::writer::Keeping;
+
+/// How many events a slice of a rebuild has. The store ends slices by their bytes, too.
+const REBUILD_EVENTS: usize = 10_000;
 
 /// A [`ReadModel`] in the store's own file. Cheap to clone.
 ///
@@ -64,6 +68,17 @@ impl<M: ReadModel> SqliteProjection<M> {
     /// [`ApplyError::Store`].
     pub async fn rebuild(&self) -> Result<(), ApplyError> {
         self.reset(true).await
+    }
+
+    /// How to apply a whole history soonest: in slices so large that most rows are written once.
+    ///
+    /// Beside a server that answers, the smaller ones of the default keep rows current.
+    #[must_use]
+    pub fn rebuild_options(&self) -> RunnerOptions {
+        RunnerOptions {
+            max_events: REBUILD_EVENTS,
+            ..RunnerOptions::default()
+        }
     }
 
     /// The read model.
