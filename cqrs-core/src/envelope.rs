@@ -1,13 +1,14 @@
 //! What travels with a message: who, when, under which id, and because of what.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::log::EventId;
+use crate::stream::StreamName;
 use crate::time::{Clock, Random, Timestamp};
 use crate::version::Precondition;
 
@@ -241,6 +242,31 @@ pub type ReplayMark = Mark;
 /// Tells whoever sent a command that its events stand in the log.
 pub type LandedMark = Mark;
 
+/// The stream that a command is decided on: set by whoever decides, read by whoever asked; clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct TargetMark(Option<Arc<OnceLock<StreamName>>>);
+
+impl TargetMark {
+    /// A mark that can be read afterwards; the default one only forgets.
+    #[must_use]
+    pub fn watched() -> Self {
+        Self(Some(Arc::default()))
+    }
+
+    /// States the stream. The first one counts: a command has one.
+    pub fn set(&self, stream: &StreamName) {
+        if let Some(mark) = &self.0 {
+            mark.get_or_init(|| stream.clone());
+        }
+    }
+
+    /// The stream, where one was stated.
+    #[must_use]
+    pub fn get(&self) -> Option<StreamName> {
+        self.0.as_ref()?.get().cloned()
+    }
+}
+
 impl Mark {
     /// A mark that can be read afterwards; the default one only forgets.
     #[must_use]
@@ -289,6 +315,8 @@ pub struct Envelope {
     pub replayed: ReplayMark,
     /// Set where the command's events stand in the log, so that the answer can be made again from there.
     pub landed: LandedMark,
+    /// Set to the stream that the command is decided on, also where it comes to no events.
+    pub target: TargetMark,
 }
 
 impl Envelope {
@@ -307,6 +335,7 @@ impl Envelope {
             attempt: 1,
             replayed: ReplayMark::default(),
             landed: LandedMark::default(),
+            target: TargetMark::default(),
         }
     }
 

@@ -107,7 +107,13 @@ pub enum Settlement {
     /// Its events are in the log; the answer can be made again from there.
     Landed,
     /// It has no events; this answer is given from now on.
-    Answered(Bytes),
+    Answered {
+        /// The answer.
+        answer: Bytes,
+        /// The stream that it was decided on, where that is known; wanted of attempts from 2 on. A handler that
+        /// names none ([`Envelope::target`](crate::Envelope::target)) appends nothing to a log under the command's id.
+        stream: Option<StreamName>,
+    },
     /// It was not decided. The next attempt decides.
     LetGo,
 }

@@ -158,11 +158,11 @@ pub use codec::{Codec, DecodeError, EncodeError, Encoding, EventType};
 pub use coordinator::{
     Advance, CommandClaims, Coordinator, CoordinatorClaim, CoordinatorOptions, Entered, Entry,
     Footing, Holder, Intended, Intent, IntentError, IntentStore, Intents, Known, KnownState,
-    Landed, Lease, LedgerFold, OpenIntent, Stored,
+    Landed, Lease, LedgerFold, LoggedAnswer, OpenIntent, Stored,
 };
 pub use envelope::{
     Actor, CommandId, Envelope, Identity, InvalidActor, LandedMark, Mark, ReplayMark, RequestHash,
-    TraceContext,
+    TargetMark, TraceContext,
 };
 pub use event::Event;
 pub use execute::{Executor, ExecutorOptions, ExecutorStats};

@@ -14,6 +14,7 @@ pub const MUTANTS: &[&str] = &[
     "keep what did not land in the cache",
     "append at any version",
     "give a refusal that is not stored",
+    "answer a later attempt past the log",
     "drop the attempt check",
     "release a reservation on absent",
     "append before the row is entered",

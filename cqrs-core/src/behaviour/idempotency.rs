@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::envelope::{Envelope, LandedMark};
+use crate::envelope::{Envelope, LandedMark, TargetMark};
 use crate::handler::{Behaviour, Handler};
 use crate::ledger::{Claimed, Ledger, LedgerError, ReservedValue, Settlement};
 use crate::message::{Command, DispatchError, DispatchResult};
@@ -114,6 +114,10 @@ impl<G: Ledger> Idempotency<G> {
             attempt: attempt.max(envelope.attempt),
             time,
             landed: LandedMark::watched(),
+            target: match attempt > 1 {
+                true => TargetMark::watched(),
+                false => TargetMark::default(),
+            },
             ..envelope.clone()
         };
         let result = next.handle(command, &attempted).await;
@@ -126,17 +130,17 @@ impl<G: Ledger> Idempotency<G> {
         }
         match Answer::encode(&result) {
             Some(Ok(_)) if mutant("give a refusal that is not stored") => result,
-            Some(Ok(answer)) => match self
-                .ledger
-                .settle(claim, Settlement::Answered(answer))
-                .await
-            {
-                Ok(()) => result,
-                Err(LedgerError::NotClaimed) => Err(DispatchError::InProgress),
-                Err(error) => Err(DispatchError::Unavailable {
-                    source: error.into(),
-                }),
-            },
+            Some(Ok(answer)) => {
+                let stream = attempted.target.get();
+                let answered = Settlement::Answered { answer, stream };
+                match self.ledger.settle(claim, answered).await {
+                    Ok(()) => result,
+                    Err(LedgerError::NotClaimed) => Err(DispatchError::InProgress),
+                    Err(error) => Err(DispatchError::Unavailable {
+                        source: error.into(),
+                    }),
+                }
+            }
             Some(Err(unwritable)) => Err(DispatchError::Corrupt {
                 source: unwritable.into(),
             }),

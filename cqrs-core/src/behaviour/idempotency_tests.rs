@@ -95,9 +95,10 @@ async fn send(ledger: &OneEntry, handler: Fixed, envelope: &Envelope) -> Dispatc
 }
 
 fn stored(json: &str) -> Vec<Settlement> {
-    vec![Settlement::Answered(Bytes::copy_from_slice(
-        json.as_bytes(),
-    ))]
+    vec![Settlement::Answered {
+        answer: Bytes::copy_from_slice(json.as_bytes()),
+        stream: None,
+    }]
 }
 
 fn mismatch() -> DispatchError<Broken> {

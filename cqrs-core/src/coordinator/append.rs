@@ -18,7 +18,7 @@ use super::local::Intending;
 use super::recover::{Recovered, Unsettled};
 use super::{
     Coordinator, Entered, Entry, Intended, Intent, IntentError, IntentStore, Known, KnownState,
-    Landed, OpenIntent, wire,
+    Landed, LoggedAnswer, OpenIntent, wire,
 };
 
 impl<L: EventLog, I: IntentStore, T: Timer> AppendToLog for Coordinator<L, I, T> {
@@ -37,8 +37,7 @@ impl<L: EventLog, I: IntentStore, T: Timer> AppendToLog for Coordinator<L, I, T>
         let appending = self.inner.log.append(commit);
         Either::Right(Either::Right(async move {
             let appended = appending.await?;
-            self.note(noted, appended);
-            Ok(appended)
+            self.noted(noted, appended).await
         }))
     }
 
@@ -113,12 +112,28 @@ enum Met {
 }
 
 impl<L: EventLog, I: IntentStore, T: Timer> Coordinator<L, I, T> {
-    fn note(&self, Noted(landed): Noted, appended: Appended) {
-        if let Some(mut landed) = landed {
-            landed.stand(appended);
-            self.inner.local.landed(landed.command);
-            self.inner.finishes.push(landed);
+    /// Sends the finish of what the log acknowledged on its way.
+    ///
+    /// What stands there already may be the answer of a later attempt: then this one has not taken effect.
+    async fn noted(
+        &self,
+        Noted(landed): Noted,
+        appended: Appended,
+    ) -> Result<Appended, AppendError> {
+        let Some(mut landed) = landed else {
+            return Ok(appended);
+        };
+        if appended.repeated {
+            let found = self.inner.log.find_commit(landed.command).await;
+            let found = found.map_err(|e| unknown(&landed.stream, e))?;
+            if found.as_ref().and_then(LoggedAnswer::of).is_some() {
+                return Err(AppendError::NotClaimed);
+            }
         }
+        landed.stand(appended);
+        self.inner.local.landed(landed.command);
+        self.inner.finishes.push(landed);
+        Ok(appended)
     }
 
     /// Whether `commit`, which reserves nothing, would come before its row.
@@ -136,8 +151,7 @@ impl<L: EventLog, I: IntentStore, T: Timer> Coordinator<L, I, T> {
         let appending = self.inner.log.append(commit);
         drop(turn);
         let appended = appending.await?;
-        self.note(noted, appended);
-        Ok(appended)
+        self.noted(noted, appended).await
     }
 
     async fn append_reserving(
@@ -160,7 +174,11 @@ impl<L: EventLog, I: IntentStore, T: Timer> Coordinator<L, I, T> {
         match self.inner.log.append(commit.clone()).await {
             Ok(appended) => {
                 // Should this fail, the fold does it.
-                let landed = self.landed(&commit, appended).await?;
+                let landed = self.landed(&commit, appended).await;
+                if let Err(AppendError::NotClaimed) = landed {
+                    self.withdraw(command, attempt).await;
+                }
+                let landed = landed?;
                 self.inner.local.landed(command);
                 self.inner.finishes.push(landed);
                 Ok(appended)
@@ -322,6 +340,9 @@ impl<L: EventLog, I: IntentStore, T: Timer> Coordinator<L, I, T> {
         }
         let found = self.inner.log.find_commit(command).await;
         if let Some(found) = found.map_err(|e| unknown(stream, e))? {
+            if LoggedAnswer::of(&found).is_some() {
+                return Err(AppendError::NotClaimed);
+            }
             if let Some(landed) = Landed::of(&found) {
                 self.inner.local.landed(command);
                 self.inner.finishes.push(landed);

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use uuid::Uuid;
 
 use crate::envelope::{CommandId, RequestHash};
 use crate::ledger::{Claimed, Ledger, LedgerError, ReservedValue, Settlement};
-use crate::log::{EventLog, RecordedCommit};
+use crate::log::{AppendError, Appended, EventLog, RecordedCommit};
+use crate::mutants::mutant;
 use crate::stream::StreamName;
 use crate::time::{Timer, Timestamp};
 
@@ -14,7 +16,8 @@ use super::append::MISSING;
 use super::local::Claiming;
 use super::recover::Recovered;
 use super::{
-    Coordinator, Entered, Entry, IntentError, IntentStore, Known, KnownState, Landed, Stored,
+    Coordinator, Entered, Entry, Footing, IntentError, IntentStore, Known, KnownState, Landed,
+    LoggedAnswer, Stored,
 };
 
 /// How often a claim looks again at a row that changed under it.
@@ -138,7 +141,7 @@ impl<L: EventLog, I: IntentStore, T: Timer> Ledger for Coordinator<L, I, T> {
             Right::Later => self.inner.local.running(command).and_then(|c| c.attempt),
             Right::Landed => match settlement {
                 Settlement::Landed | Settlement::LetGo => return Ok(()),
-                Settlement::Answered(_) => return Err(away(MISSING)),
+                Settlement::Answered { .. } => return Err(away(MISSING)),
             },
         };
         match (held, settlement) {
@@ -148,14 +151,22 @@ impl<L: EventLog, I: IntentStore, T: Timer> Ledger for Coordinator<L, I, T> {
             (Some(attempt), Settlement::LetGo) => {
                 intents.let_go(command, attempt).await.map_err(ledger)
             }
-            (attempt, Settlement::Answered(answer)) => {
-                let entry = &Entry {
+            (attempt, Settlement::Answered { answer, stream }) => {
+                let entry = Entry {
                     command,
                     request: Some(claim.request),
                     time: claim.time,
                     attempt,
                 };
-                let answer = &answer;
+                let late = attempt.is_some_and(|attempt| attempt > 1);
+                if let Some(stream) = stream.filter(|_| late)
+                    && !mutant("answer a later attempt past the log")
+                {
+                    self.log_answer(&entry, &stream, &answer).await?;
+                    self.copied(entry, &answer).await;
+                    return Ok(());
+                }
+                let (entry, answer) = (&entry, &answer);
                 let stored = self.standing(move |footing| async move {
                     intents.answer(entry, answer, &footing).await
                 });
@@ -179,7 +190,8 @@ impl<L: EventLog, I: IntentStore, T: Timer> Ledger for Coordinator<L, I, T> {
                 return Ok(owner);
             };
             // The intent may have landed, and take or free the value.
-            let Some(landed) = self.find(open.command).await? else {
+            let found = self.find(open.command).await?;
+            let Some(landed) = found.filter(|found| LoggedAnswer::of(found).is_none()) else {
                 return Ok(owner);
             };
             self.finish_now(&landed).await?;
@@ -190,7 +202,7 @@ impl<L: EventLog, I: IntentStore, T: Timer> Ledger for Coordinator<L, I, T> {
 
 /// What a row that was there before means for whoever claims it.
 enum Found {
-    Answered(bytes::Bytes),
+    Answered(Bytes),
     /// The id is in the log, asked for otherwise.
     Reused,
     Running,
@@ -276,6 +288,10 @@ impl<L: EventLog, I: IntentStore, T: Timer> Coordinator<L, I, T> {
             if commit.header.request != Some(request) {
                 return Ok(Found::Reused);
             }
+            if let Some(LoggedAnswer { answer }) = LoggedAnswer::of(&commit) {
+                self.copied(Entry::of(&commit.header), &answer).await;
+                return Ok(Found::Answered(answer));
+            }
             if let Some(landed) = Landed::of(&commit) {
                 self.inner.finishes.push(landed);
             }
@@ -299,6 +315,57 @@ impl<L: EventLog, I: IntentStore, T: Timer> Coordinator<L, I, T> {
                 }
             }
             _ => Ok(Found::Running),
+        }
+    }
+
+    /// Writes the answer of a later attempt into the log: from then on no earlier one's append can land.
+    async fn log_answer(
+        &self,
+        entry: &Entry,
+        target: &StreamName,
+        answer: &Bytes,
+    ) -> Result<(), LedgerError> {
+        let partitions = self.inner.log.partitions();
+        let commit = LoggedAnswer::commit(entry, target, partitions, answer).map_err(away)?;
+        match self.inner.log.append(commit).await {
+            Ok(Appended {
+                repeated: false, ..
+            }) => Ok(()),
+            // Another attempt's events or answer were faster.
+            Ok(_) | Err(AppendError::KeyReused) => Err(LedgerError::NotClaimed),
+            Err(AppendError::Overloaded) => Err(LedgerError::Overloaded),
+            Err(error) => Err(away(error)),
+        }
+    }
+
+    /// Copies an answer that stands in the log into the ledger, where its row is still open.
+    ///
+    /// No grant, so it asks for no footing: the log has decided.
+    pub(super) async fn copy_answer(
+        &self,
+        mut entry: Entry,
+        answer: &Bytes,
+    ) -> Result<(), IntentError> {
+        let intents = &self.inner.intents;
+        let footing = Footing::none(intents.session());
+        entry.attempt = None;
+        for _ in 0..ROUNDS {
+            match intents.answer(&entry, answer, &footing).await? {
+                Stored::Known(known) if matches!(known.state, KnownState::Claimed { .. }) => {
+                    entry.attempt = Some(known.attempt);
+                }
+                // What is an intent's is its recovery's.
+                Stored::Stored | Stored::Known(_) => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies an answer at once; where that fails, the fold does it.
+    async fn copied(&self, entry: Entry, answer: &Bytes) {
+        if let Err(error) = self.copy_answer(entry, answer).await {
+            let error: &dyn std::error::Error = &error;
+            tracing::debug!(error, command_id = %entry.command, "left an answer to the fold");
         }
     }
 

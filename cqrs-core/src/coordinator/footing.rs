@@ -9,7 +9,7 @@ use crate::log::{EventLog, ReadError};
 use crate::position::{Partition, Position};
 use crate::time::Timer;
 
-use super::{Advance, Coordinator, Footing, IntentError, IntentStore, Landed};
+use super::{Advance, Coordinator, Entry, Footing, IntentError, IntentStore, Landed, LoggedAnswer};
 
 /// How often one call begins anew because the ledger was lost meanwhile.
 const LOSSES: u32 = 8;
@@ -161,6 +161,12 @@ impl<L: EventLog, I: IntentStore, T: Timer> Coordinator<L, I, T> {
         let to = slice.last().map_or(begin, |commit| commit.at.position);
         if from == Some(to) {
             return Ok(Some((to, 0)));
+        }
+        for commit in &slice {
+            if let Some(LoggedAnswer { answer }) = LoggedAnswer::of(commit) {
+                let copied = self.copy_answer(Entry::of(&commit.header), &answer);
+                copied.await.map_err(FoldError::Ledger)?;
+            }
         }
         let landed: Vec<_> = slice.iter().filter_map(Landed::of).collect();
         let advance = Advance {

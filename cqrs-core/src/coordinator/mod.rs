@@ -11,7 +11,7 @@
 //! | claim | – | noted in this process; the row is entered by the first write that follows, whichever that is |
 //! | decide | – | commits that reserve are decided on durable state only (here: they wait for the commit that they were decided [after](crate::ExpectedVersion::After)); all others speculate |
 //! | admit | ledger | before events without reservations: insert the command's row: `CLAIMED`, attempt 1, a lease; then decide once more, and append |
-//! | answer | ledger | a decision without events: insert the row with its answer |
+//! | answer | ledger | a decision without events: insert the row with its answer; from attempt 2 on only after the log has it, see below |
 //! | intend | ledger | only with reservations; one transaction: insert the row as `INTENT` with stream, version and the encoded commit; its values `PENDING`, in sorted order; one open `INTENT` a stream |
 //! | append | log | the commit point |
 //! | finish | ledger | → `DONE`; values `CONFIRMED`, released ones deleted. Batched, off the critical path, may be lost: the fold does it again |
@@ -37,6 +37,15 @@
 //! stream is that of its appends, so all later commands of a hot stream would wait behind the trip, and a repeated key, whose row is
 //! there, would undo every decision that was built on it. Nothing is handed to the log, and no state evolves, before the row stands.
 //!
+//! ## Why a later attempt answers in the log
+//!
+//! A row says who may write next, not who still can. An attempt that was admitted may stand still past its lease, go on,
+//! find another state than its successor found, and append: nothing in the log knows that the ledger's answer was
+//! another. No lease mends that, for any clock may be wrong, and any process may stop between a look at it and what follows.
+//! So an answer without events that is not the first attempt's is itself appended, as a [`LoggedAnswer`], under the command's id, in the
+//! partition of the command's stream. The log takes one commit under an id: from then on no earlier attempt's
+//! append lands, however late it was sent and whatever it was decided on. The ledger's answer is a copy of it, and may be lost.
+//!
 //! # Invariants
 //!
 //! 1. *The log decides.* A row becomes `DONE` only because of a commit that stands in the log, and whatever else
@@ -44,9 +53,9 @@
 //! 2. *One attempt at a time holds a row*, and holds it before it appends. A row is inserted once; every later change of it by somebody who decides
 //!    is a compare-and-set on the attempt; a take-over adds one to the attempt. Leases only say when to try a
 //!    take-over: were all clocks wrong, work would be done twice and nothing would take effect twice.
-//! 3. *An attempt from 2 on asks the log first*, and a decision without events asks it again after the head is
-//!    confirmed: an insert of an earlier attempt that is still under way then either finds its slot taken or was
-//!    decided on the same state.
+//! 3. *An attempt from 2 on asks the log first*, and its answer without events is one only once it stands in the log: an
+//!    append of an earlier attempt then finds the command's id taken. Whoever meets a logged answer where it meant to append
+//!    has written nothing, drops its intent, and claims: the answer is given.
 //! 4. *A value is free only when no row holds it*: `PENDING` counts as taken. A value is deleted only by a release that the
 //!    log holds, and only where its row is not newer than the version that the commit replaced; or because its
 //!    intent was dropped.
@@ -65,6 +74,9 @@
 //! | before the row is entered | nothing | as new |
 //! | after it is entered as a claim | `CLAIMED`; nothing in the log | the lease runs out (at once for the same process); the client's retry takes over and decides |
 //! | after an answer was stored | the answer | given again |
+//! | after a later attempt's answer was logged, before the ledger has it | `CLAIMED`; the answer in the log | copied, given again |
+//! | an attempt stands still, and goes on after another has answered | the command's id is taken in the log | nothing is written; the answer is given |
+//! | an intent is opened while an earlier attempt's answer is on its way to the log | `INTENT`; the answer in the log | dropped; the answer is given |
 //! | after the intent | `INTENT`; slot absent, which is undecided | the same commit is inserted, rolled forward |
 //! | after the intent, a rival won the slot | `INTENT`; slot held by another id | the values are let go, decided again |
 //! | during the append | unknown: one of the two above or the one below | settled by inserting the same commit |
@@ -78,9 +90,8 @@
 //! | ledger absent | no answer | claims and intents fail; commands that need neither go on |
 //! | ledger emptied or restored under us | checkpoint rows gone, or behind the footing | nothing is granted until the fold has reached the log's heads |
 //!
-//! What remains: an attempt that *speculated* on commits which were themselves not durable, whose whole batch is
-//! delayed by the log's server for longer than a lease after its process died, can land after a later attempt was
-//! refused on the state without them. It takes effect once, and the fold replaces the stored refusal.
+//! What remains: answers of first attempts live in the ledger alone. Where it is emptied, or restored from before them, such a
+//! command is as good as new, and may be answered otherwise. What took effect, and what later attempts answered, is in the log.
 //!
 //! # Time
 //!
@@ -88,6 +99,7 @@
 //! instance with a wrong clock holds or steals. The trait speaks in spans only, never in moments. What the coordinator itself
 //! waits for comes from a [`Timer`](crate::Timer) that is passed in.
 
+mod answer;
 mod append;
 mod claim;
 mod finish;
@@ -118,6 +130,7 @@ use footing::Ground;
 use gates::Gates;
 use local::Local;
 
+pub use answer::LoggedAnswer;
 pub use claim::CoordinatorClaim;
 pub use store::{
     Advance, CommandClaims, Entered, Entry, Footing, Holder, Intended, Intent, IntentError,
@@ -247,8 +260,10 @@ impl<L: ReadLog, I: Send + Sync, T: Send + Sync> ReadLog for Coordinator<L, I, T
         log.read_partition(partition, after, max_events).await
     }
 
+    /// The effect of `command`; an [answer](LoggedAnswer) that stands in the log is none.
     async fn find_commit(&self, command: CommandId) -> Result<Option<RecordedCommit>, ReadError> {
-        self.inner.log.find_commit(command).await
+        let found = self.inner.log.find_commit(command).await?;
+        Ok(found.filter(|commit| LoggedAnswer::of(commit).is_none()))
     }
 }
 

@@ -11,7 +11,7 @@ use crate::version::Version;
 
 use super::local::Intending;
 use super::wire::{self, Damaged};
-use super::{Coordinator, IntentError, IntentStore, Landed, OpenIntent};
+use super::{Coordinator, Entry, IntentError, IntentStore, Landed, LoggedAnswer, OpenIntent};
 
 /// What became of an open intent.
 pub(super) enum Recovered {
@@ -66,6 +66,10 @@ impl<L: EventLog, I: IntentStore, T: Timer> Coordinator<L, I, T> {
         let command = open.command;
         let (log, intents) = (&self.inner.log, &self.inner.intents);
         let found = log.find_commit(command).await.map_err(unsettled)?;
+        let answered = found.as_ref().and_then(|found| {
+            let LoggedAnswer { answer } = LoggedAnswer::of(found)?;
+            Some((Entry::of(&found.header), answer))
+        });
         if let Some(landed) = found.as_ref().and_then(Landed::of) {
             intents.finish(&[landed]).await?;
             return Ok(Recovered::Finished);
@@ -90,6 +94,11 @@ impl<L: EventLog, I: IntentStore, T: Timer> Coordinator<L, I, T> {
         }
         let attempt = seen + 1;
         intending.holds(attempt);
+        if let Some((entry, answer)) = answered {
+            let given_up = self.give_up(open, attempt).await?;
+            self.copy_answer(entry, &answer).await?;
+            return Ok(given_up);
+        }
         if open.contested || mutant("release a reservation on absent") {
             return self.give_up(open, attempt).await;
         }
@@ -110,7 +119,8 @@ impl<L: EventLog, I: IntentStore, T: Timer> Coordinator<L, I, T> {
         self.landed(&commit, appended).await
     }
 
-    /// What the ledger keeps of a commit that the log acknowledged.
+    /// What the ledger keeps of a commit that the log acknowledged; [`AppendError::NotClaimed`] where what stands there is
+    /// its command's answer.
     pub(super) async fn landed(
         &self,
         commit: &Commit,
@@ -124,6 +134,9 @@ impl<L: EventLog, I: IntentStore, T: Timer> Coordinator<L, I, T> {
                 stream: commit.stream.clone(),
                 source: source.into(),
             })?;
+            if found.as_ref().and_then(LoggedAnswer::of).is_some() {
+                return Err(AppendError::NotClaimed);
+            }
             if let Some(landed) = found.as_ref().and_then(Landed::of) {
                 return Ok(landed);
             }
@@ -155,7 +168,7 @@ fn never_lands(error: &AppendError) -> bool {
             actual,
             ..
         } => actual > slot,
-        AppendError::KeyReused => true,
+        AppendError::KeyReused | AppendError::NotClaimed => true,
         _ => false,
     }
 }

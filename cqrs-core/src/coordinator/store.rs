@@ -26,11 +26,13 @@ use uuid::Uuid;
 use crate::BoxError;
 use crate::envelope::{CommandId, RequestHash};
 use crate::ledger::ReservedValue;
-use crate::log::RecordedCommit;
+use crate::log::{CommitHeader, RecordedCommit};
 use crate::position::{Partition, Position};
 use crate::stream::StreamName;
 use crate::time::Timestamp;
 use crate::version::Version;
+
+use super::LoggedAnswer;
 
 /// For whom, and for how long from now by the store's clock, a row is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +56,15 @@ pub struct Footing {
     pub folded: Arc<[Position]>,
 }
 
+impl Footing {
+    /// Nothing is asked of the ledger, but that the connection is no newer than `session`.
+    #[must_use]
+    pub fn none(session: u64) -> Self {
+        let folded = Arc::new([]);
+        Self { session, folded }
+    }
+}
+
 /// A command, as somebody who would decide it knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry {
@@ -65,6 +76,18 @@ pub struct Entry {
     pub time: Timestamp,
     /// The attempt that holds the row, or `None` where nobody has claimed it: it is entered now, as attempt 1.
     pub attempt: Option<u32>,
+}
+
+impl Entry {
+    /// The command of a commit.
+    pub(super) fn of(header: &CommitHeader) -> Self {
+        Self {
+            command: header.command_id,
+            request: header.request,
+            time: header.time,
+            attempt: None,
+        }
+    }
 }
 
 /// A row that is there.
@@ -203,10 +226,11 @@ pub struct Landed {
 }
 
 impl Landed {
-    /// What a ledger keeps of `commit`; `None` where it has neither key nor reservations.
+    /// What a ledger keeps of `commit`; `None` where it has neither key nor reservations, or is a [`LoggedAnswer`].
     #[must_use]
     pub fn of(commit: &RecordedCommit) -> Option<Self> {
-        if commit.header.request.is_none() && commit.reservations.is_empty() {
+        let bare = commit.header.request.is_none() && commit.reservations.is_empty();
+        if bare || LoggedAnswer::of(commit).is_some() {
             return None;
         }
         let sorted = |values: &[ReservedValue]| {

@@ -176,6 +176,7 @@ impl<A: Aggregate, L: EventLog> Inner<A, L> {
                 reason: e.to_string(),
             }
         })?;
+        envelope.target.set(&stream);
         if envelope.attempt > 1
             && !mutant("a second attempt asks the log for nothing")
             && let Some(reply) = self.first_reply(command, envelope, &stream).await?

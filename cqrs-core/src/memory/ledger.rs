@@ -77,7 +77,7 @@ impl Ledger for MemoryStore {
     }
 
     async fn settle(&self, claim: MemoryClaim, settlement: Settlement) -> Result<(), LedgerError> {
-        if let Settlement::Answered(answer) = settlement {
+        if let Settlement::Answered { answer, .. } = settlement {
             let mut state = self.state();
             let answers = &mut state.answers;
             let kept = (claim.request, answer);

@@ -171,7 +171,13 @@ async fn a_claim_is_alone_and_its_answer_is_given_again() {
         panic!("a dropped claim was kept");
     };
     let answer = Bytes::from_static(b"no");
-    let settled = store.settle(claim, Settlement::Answered(answer.clone()));
+    let settled = store.settle(
+        claim,
+        Settlement::Answered {
+            answer: answer.clone(),
+            stream: None,
+        },
+    );
     settled.await.unwrap();
     let Claimed::Answered(again) = store.claim(id, request, TIME).await.unwrap() else {
         panic!("the answer was forgotten");

@@ -151,7 +151,7 @@ impl Ledger for SqliteStore {
         match settlement {
             Settlement::LetGo => return Ok(()),
             Settlement::Landed => {}
-            Settlement::Answered(answer) => {
+            Settlement::Answered { answer, .. } => {
                 let (command, request) = (claim.held.command, claim.request);
                 let write = move |connection: &Connection| {
                     connection

@@ -51,7 +51,10 @@ pub async fn lets_go_what_is_dropped_or_let_go(store: impl Ledger) {
 pub async fn answers_again_what_was_answered(store: impl Ledger) {
     let answer = Bytes::from_static(b"{\"no\": \"\xc3\xa9\"}");
     let (held, _) = granted(&store, command(1)).await;
-    let settlement = Settlement::Answered(answer.clone());
+    let settlement = Settlement::Answered {
+        answer: answer.clone(),
+        stream: None,
+    };
     store.settle(held, settlement).await.unwrap();
     for _ in 0..2 {
         let again = store.claim(command(1), REQUEST, TIME).await.unwrap();
@@ -67,7 +70,10 @@ pub async fn refuses_another_request_under_the_id(store: impl Ledger + AppendToL
     };
     let (held, _) = granted(&store, command(1)).await;
     reused(1).await;
-    let settlement = Settlement::Answered(Bytes::from_static(b"no"));
+    let settlement = Settlement::Answered {
+        answer: Bytes::from_static(b"no"),
+        stream: None,
+    };
     store.settle(held, settlement).await.unwrap();
     reused(1).await;
 

@@ -193,6 +193,8 @@ macro_rules! two_stores_contract {
             a_lost_ledger_is_made_whole_from_the_log
             a_command_pays_for_what_it_uses
             an_answer_outlives_what_it_was_decided_on
+            who_stood_still_repeats_the_answer_of_who_took_over
+            stopped_while_it_answers_for_another
             a_wrapped_log_is_claimed_for_first
         );
         $crate::contract_tests!(crowds, $open, $ignore,

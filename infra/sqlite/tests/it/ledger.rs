@@ -18,7 +18,13 @@ async fn answers_and_effects_are_remembered_after_a_restart() {
     let answer = Bytes::from_static(b"no");
     for (command, settlement) in [
         (effect, Settlement::Landed),
-        (refusal, Settlement::Answered(answer.clone())),
+        (
+            refusal,
+            Settlement::Answered {
+                answer: answer.clone(),
+                stream: None,
+            },
+        ),
     ] {
         let claimed = fixture.store.claim(command, REQUEST, TIME).await.unwrap();
         let Claimed::Granted {

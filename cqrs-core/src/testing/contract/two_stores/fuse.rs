@@ -30,6 +30,7 @@ pub(super) struct Fuse(Arc<Burning>);
 struct Burning {
     points_left: AtomicI64,
     blown: Notify,
+    mended: Notify,
 }
 
 impl Fuse {
@@ -38,7 +39,19 @@ impl Fuse {
         Self(Arc::new(Burning {
             points_left: AtomicI64::new(point),
             blown: Notify::new(),
+            mended: Notify::new(),
         }))
+    }
+
+    /// From now on it blows at the point numbered `point` from 0.
+    pub(super) fn set(&self, point: i64) {
+        self.0.points_left.store(point, Ordering::SeqCst);
+    }
+
+    /// Who stands still goes on, as if nothing had been.
+    pub(super) fn mend(&self) {
+        self.set(i64::MAX);
+        self.0.mended.notify_waiters();
     }
 
     /// How many writes were made of those that it lasts for.
@@ -46,16 +59,17 @@ impl Fuse {
         (points - self.0.points_left.load(Ordering::SeqCst)) / 2
     }
 
-    /// Completes when it blows: drop everything then.
+    /// Completes when it blows: drop everything then, or [mend](Self::mend) it.
     pub(super) async fn blown(&self) {
         self.0.blown.notified().await;
     }
 
     async fn point(&self) {
         if self.0.points_left.fetch_sub(1, Ordering::SeqCst) <= 0 {
+            let mended = self.0.mended.notified();
             self.0.blown.notify_one();
-            // The process stands still, and is gone.
-            pending::<()>().await;
+            // The process stands still, and is gone as a rule.
+            mended.await;
         }
     }
 

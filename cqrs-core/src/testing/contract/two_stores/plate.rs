@@ -35,6 +35,8 @@ pub(super) struct Change {
     pub(super) plate: Option<String>,
     /// The new name; none polishes it.
     pub(super) name: Option<String>,
+    /// A plate of this name is not polished.
+    pub(super) spared: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -95,6 +97,7 @@ impl Decide<Change> for Plate {
 
     fn decide(&self, change: &Change, _: &Envelope) -> Result<Vec<PlateEvent>, SameName> {
         match &change.name {
+            None if change.spared.is_some() && self.name == change.spared => Err(SameName),
             None => Ok(vec![Polished {}.into()]),
             Some(name) if self.name.as_ref() == Some(name) => Err(SameName),
             Some(name) => Ok(vec![

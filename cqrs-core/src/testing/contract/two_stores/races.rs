@@ -335,6 +335,116 @@ where
     names_are_unique(&processes[0], &["a", "b", "c", "d"], &[x, y]).await;
 }
 
+/// A process stands still around each of its words; another one refuses in its place; then what it was refused for is gone.
+pub async fn who_stood_still_repeats_the_answer_of_who_took_over<L, I>(stores: TwoStores<L, I>)
+where
+    L: EventLog + Clone,
+    I: IntentStore + Clone,
+{
+    // Before and after the claim's row is entered, before and after the append.
+    for (point, appended) in [(0, false), (1, false), (2, false), (3, true)] {
+        let fuse = Fuse::at(i64::MAX);
+        let log = Stopping {
+            inner: stores.log.clone(),
+            fuse: fuse.clone(),
+        };
+        let intents = Stopping {
+            inner: stores.intents.clone(),
+            fuse: fuse.clone(),
+        };
+        let number = u64::try_from(point).unwrap() * 10;
+        let [still, other] = [1, 2].map(|nth| u128::from(number) << 8 | nth);
+        let first = Process::start(&log, &intents, still);
+        // The ledger is opened.
+        let x = stream(format!("still{number}"));
+        let warm = asked(number + 1, By::Client, Some(&x), None);
+        first.ask(&warm).await.unwrap();
+        first.settle().await;
+
+        let mut command = asked(number + 2, By::Client, Some(&x), None);
+        command.change.spared = Some(format!("kept{number}"));
+        fuse.set(point);
+        let mut standing = pin!(first.ask(&command));
+        if let Either::Left((answer, _)) = select(standing.as_mut(), pin!(fuse.blown())).await {
+            panic!("answered {answer:?} at {point}, and never stood still");
+        }
+        let names = [format!("kept{number}"), format!("gone{number}")];
+        intrude(&stores.log, &x, number + 3, Some(&names[0])).await;
+        let second = Process::start(&stores.log, &stores.intents, other);
+        let answer = second.ask(&command).await;
+        assert_eq!(answer.is_ok(), appended, "{point}: {answer:?}");
+        intrude(&stores.log, &x, number + 4, Some(&names[1])).await;
+        fuse.mend();
+        assert_eq!(standing.await, answer, "stood still at {point}");
+        took_effect_once(&stores.log, &command, &answer).await;
+        second.settle().await;
+        let third = Process::start(&stores.log, &stores.intents, other + 1);
+        assert_eq!(third.ask(&command).await, answer, "stood still at {point}");
+        assert_eq!(stores.intents.expired(10).await.unwrap(), []);
+    }
+}
+
+/// One process stops after it has claimed, the next one at each step of refusing in its place; then it could be done. What
+/// stands in the log outlives the ledger.
+pub async fn stopped_while_it_answers_for_another<L, I>(stores: TwoStores<L, I>)
+where
+    L: EventLog + Clone,
+    I: IntentStore + Clone,
+{
+    let TwoStores { log, intents, .. } = &stores;
+    let (mut stopped, mut number) = (true, 0);
+    let mut logged = Vec::new();
+    while stopped {
+        number += 10;
+        let process = |nth| u128::from(number) << 8 | nth;
+        let x = stream(format!("for{number}"));
+        let mut command = asked(number, By::Client, Some(&x), None);
+        command.change.spared = Some(format!("kept{number}"));
+        let coordinator = Process::start(log, intents, process(1)).coordinator;
+        let (id, time) = (command.envelope.command_id, command.envelope.time);
+        let request = command.envelope.identity.request().unwrap();
+        drop(coordinator.claim(id, request, time).await.unwrap());
+        intrude(log, &x, number + 1, Some(&format!("kept{number}"))).await;
+
+        let fuse = Fuse::at(i64::try_from(number / 10).unwrap() - 1);
+        let its_log = Stopping {
+            inner: log.clone(),
+            fuse: fuse.clone(),
+        };
+        let its_intents = Stopping {
+            inner: intents.clone(),
+            fuse: fuse.clone(),
+        };
+        let second = Process::start(&its_log, &its_intents, process(2));
+        let given = match select(pin!(second.ask(&command)), pin!(fuse.blown())).await {
+            Either::Left((answer, _)) => Some(answer),
+            Either::Right(_) => None,
+        };
+        stopped = given.is_none();
+        drop(second);
+        intrude(log, &x, number + 2, Some(&format!("gone{number}"))).await;
+        let found = log.find_commit(id).await.unwrap();
+        let is_logged = found.as_ref().and_then(LoggedAnswer::of).is_some();
+        let third = Process::start(log, intents, process(3));
+        let answer = third.ask(&command).await;
+        assert_eq!(answer.is_err(), is_logged, "{number}: {found:?}");
+        assert!(given.is_none_or(|given| given == answer));
+        took_effect_once(log, &command, &answer).await;
+        third.settle().await;
+        let fourth = Process::start(log, intents, process(4));
+        assert_eq!(fourth.ask(&command).await, answer, "{number}");
+        if is_logged {
+            logged.push((command, answer));
+        }
+    }
+    // Where it was not stopped, and at least once between log and ledger.
+    assert!(logged.len() > 1, "{logged:?}");
+    let elsewhere = Process::start(log, &stores.spare, 9);
+    for (command, answer) in logged {
+        assert_eq!(elsewhere.ask(&command).await, answer, "{command:?}");
+    }
+}
+
 /// One that does not pass on what has to be done before an append costs a call more, and harms nobody.
 pub async fn a_wrapped_log_is_claimed_for_first<L, I>(stores: TwoStores<L, I>)
 where
