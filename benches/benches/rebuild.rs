@@ -72,10 +72,11 @@ async fn measure(posts: usize, rounds: usize) -> (usize, Vec<(f64, f64)>) {
     let mut took = Vec::new();
     for round in 0..rounds {
         let begun = Instant::now();
-        projection.rebuild().await.expect("it is emptied");
+        projection.begin_rebuild().await.expect("it is emptied");
         let options = projection.rebuild_options();
         let runner = ProjectionRunner::new(store.clone(), projection.clone(), Tokio, options);
         runner.catch_up(pending()).await.expect("it catches up");
+        projection.finish_rebuild().await.expect("it is indexed");
         let ours = begun.elapsed();
 
         let tables = tables(&path);
@@ -199,7 +200,8 @@ fn raw(log: &Path, copy: &Path, tables: &[Table]) -> Duration {
     let target = Connection::open(copy).expect("opened");
     let pragmas = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY;";
     target.execute_batch(pragmas).expect("set");
-    SocialReadModel::new().create(&target).expect("the tables");
+    let model = SocialReadModel::new();
+    model.create(&target).expect("the tables");
     let begun = Instant::now();
     let connection = reader(log);
     let commits =
@@ -222,5 +224,6 @@ fn raw(log: &Path, copy: &Path, tables: &[Table]) -> Duration {
             target.execute_batch("COMMIT").expect("committed");
         }
     }
+    model.index(&target).expect("the indexes");
     begun.elapsed()
 }

@@ -182,8 +182,8 @@ pub use memory::{IntentsBackup, MemoryClaim, MemoryIntents, MemoryStore};
 pub use message::{Command, DispatchError, DispatchResult, Message, Query};
 pub use position::{InvalidLogPosition, LogPosition, Partition, Position};
 pub use projection::{
-    ApplyError, Batch, Checkpoint, CheckpointError, CheckpointStore, EventRef, InvalidBatch,
-    MemoryProjection, Parked, ParkedStreams, Progress, ProgressCounts, Projection,
+    ApplyError, Batch, Checkpoint, CheckpointError, CheckpointStore, Commits, EventRef,
+    InvalidBatch, MemoryProjection, Parked, ParkedStreams, Progress, ProgressCounts, Projection,
     ProjectionBackup, ProjectionRunner, Released,
 };
 pub use reactor::{ReactError, Reaction, Reactor, ReactorRunner, WhenGivenUp};

@@ -31,9 +31,9 @@ pub(crate) async fn rebuild(data: &Path) -> anyhow::Result<()> {
     let shutdown = http_kit::shutdown_signal()?;
     let store = open(data)?;
     let projection = SqliteProjection::open(store.clone(), SocialReadModel::new()).await?;
-    projection.rebuild().await?;
+    projection.begin_rebuild().await?;
     let options = projection.rebuild_options();
-    let runner = ProjectionRunner::new(store.clone(), projection, TokioTimer, options);
+    let runner = ProjectionRunner::new(store.clone(), projection.clone(), TokioTimer, options);
     let head = head(&store).await?;
     let bar = bar(head)?;
     let progress = runner.progress();
@@ -49,6 +49,7 @@ pub(crate) async fn rebuild(data: &Path) -> anyhow::Result<()> {
             _ = tick.tick() => show(&bar, &progress),
         }
     }
+    projection.finish_rebuild().await?;
     show(&bar, &progress);
     bar.finish();
     let (done, parked) = (position(&progress), progress.parked_count());

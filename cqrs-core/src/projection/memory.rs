@@ -150,7 +150,7 @@ impl<S: Clone + Send + Sync> MemoryProjection<S> {
             }
         };
         let mut at = batch.expected.position;
-        for commit in batch.commits {
+        for commit in batch.commits.iter() {
             rule(
                 commit.at.partition == batch.partition && commit.at.position > at,
                 "commits are of its partition, after the checkpoint, in order",

@@ -1,9 +1,11 @@
 //! Projections: read models made from events, each with its checkpoint.
 
+mod commits;
 mod memory;
 mod progress;
 mod runner;
 
+pub use commits::Commits;
 pub use memory::{InvalidBatch, MemoryProjection, ProjectionBackup};
 pub use progress::{Progress, ProgressCounts};
 pub use runner::{ProjectionRunner, Released};
@@ -11,7 +13,7 @@ pub use runner::{ProjectionRunner, Released};
 use std::sync::Arc;
 
 use crate::BoxError;
-use crate::log::{EventId, RecordedCommit};
+use crate::log::EventId;
 use crate::position::{Partition, Position};
 use crate::stream::StreamName;
 
@@ -56,7 +58,7 @@ pub struct Batch<'a> {
     /// Where it stands afterwards (same epoch).
     pub position: Position,
     /// The commits that the events are from.
-    pub commits: &'a [RecordedCommit],
+    pub commits: Commits<'a>,
     /// The events to apply, in order: only of types that the projection names, none of a parked stream.
     pub apply: &'a [EventRef],
     /// The events to park instead, in order, each with the reason where it is its stream's first.

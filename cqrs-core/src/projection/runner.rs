@@ -6,7 +6,8 @@
 //!   event's effect happens once, whatever crashes, repeats or runs twice.
 //! - Every event that the projection names is applied or parked, in its stream's order. Once a stream is
 //!   parked, its later events queue behind; other streams go on.
-//! - What is remembered here (checkpoint, parked streams) is a cache: whenever the store disagrees it is loaded anew.
+//! - What is remembered here (checkpoint, parked streams, the slice read ahead) is a cache: whenever the store disagrees it is
+//!   loaded anew. What was read ahead follows on the checkpoint, or is read again.
 //! - A slice of which nothing is handled moves the checkpoint all the same: who waits for a position gets there.
 //!
 //! | what happens | what is done |
@@ -22,9 +23,11 @@
 //! | a rebuild empties the rows | the next write is refused; start from 0. [`ProjectionRunner::reload`] tells one that waits |
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures_util::future::join;
 use tokio::sync::{Mutex, Notify};
 
 use crate::BoxError;
@@ -66,6 +69,8 @@ struct Lane {
 struct Known {
     checkpoint: Checkpoint,
     parked: BTreeSet<StreamName>,
+    /// What follows on the checkpoint, as far as it was read.
+    ahead: Vec<RecordedCommit>,
 }
 
 /// What [`ProjectionRunner::release_parked`] came to.
@@ -162,7 +167,20 @@ where
         let parked: BTreeSet<_> = parked.into_iter().map(|p| p.stream).collect();
         self.progress
             .stand(partition, checkpoint.position, parked.len());
-        Ok(Known { checkpoint, parked })
+        Ok(Known {
+            checkpoint,
+            parked,
+            ahead: Vec::new(),
+        })
+    }
+
+    /// What comes after `last`, where it is wanted and can be had; else the next step reads it, and tells why not.
+    async fn read_ahead(&self, partition: Partition, last: Position) -> Vec<RecordedCommit> {
+        if !self.options.read_ahead {
+            return Vec::new();
+        }
+        let ahead = follow::read(&self.source, partition, last, self.options.max_events);
+        ahead.await.unwrap_or_default()
     }
 
     /// Writes a slice: applied, or in part parked.
@@ -170,7 +188,7 @@ where
         &self,
         partition: Partition,
         known: &mut Known,
-        slice: &[RecordedCommit],
+        slice: &Arc<[RecordedCommit]>,
     ) -> Result<(), ApplyError> {
         let Some(last) = slice.last() else {
             return Ok(());
@@ -183,7 +201,7 @@ where
                 partition,
                 expected: known.checkpoint,
                 position: last.at.position,
-                commits: slice,
+                commits: slice.into(),
                 apply: &sorted.apply,
                 park: &sorted.park,
             };
@@ -340,13 +358,21 @@ where
             None => self.load(partition).await.map_err(away)?,
         };
         let after = known.checkpoint.position;
-        let slice = follow::read(&self.source, partition, after, self.options.max_events).await?;
+        let mut slice = std::mem::take(&mut known.ahead);
         if slice.is_empty() {
+            slice = follow::read(&self.source, partition, after, self.options.max_events).await?;
+        }
+        let Some(last) = slice.last() else {
             *slot = Some(known);
             return Ok(Step::AtEnd(after));
-        }
-        match self.write(partition, &mut known, &slice).await {
+        };
+        let last = last.at.position;
+        let slice: Arc<[_]> = slice.into();
+        let ahead = self.read_ahead(partition, last);
+        let (written, ahead) = join(self.write(partition, &mut known, &slice), ahead).await;
+        match written {
             Ok(()) => {
+                known.ahead = ahead;
                 let to = known.checkpoint.position;
                 *slot = Some(known);
                 return Ok(Step::to(&self.source, partition, to));

@@ -210,7 +210,7 @@ async fn apply(pool: &PgPool, slices: &[Vec<RecordedCommit>], rounds: u64) -> Du
             partition: PARTITION,
             expected: at,
             position: at.position.next(),
-            commits: slice,
+            commits: slice.into(),
             apply: &apply,
             park: &[],
         };

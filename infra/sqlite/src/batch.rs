@@ -15,48 +15,27 @@ use crate::model::{ApplyFailure, ReadModel};
 use crate::parking;
 use crate::record::int;
 
-/// A batch that owns what it needs: the commits that one of its events is of.
+/// A batch that owns what it needs.
 pub(crate) struct Job<M> {
     model: Arc<M>,
     partition: Partition,
     expected: Checkpoint,
     position: Position,
-    commits: Vec<RecordedCommit>,
+    commits: Arc<[RecordedCommit]>,
     apply: Vec<EventRef>,
     park: Vec<(EventRef, Option<String>)>,
 }
 
 impl<M: ReadModel> Job<M> {
     pub(crate) fn of(model: Arc<M>, batch: &Batch<'_>) -> Self {
-        let mut places = vec![None; batch.commits.len()];
-        let mut commits = Vec::new();
-        let mut own = |event: EventRef| {
-            let place = places.get_mut(event.commit).map(|place| {
-                *place.get_or_insert_with(|| {
-                    commits.push(batch.commits[event.commit].clone());
-                    commits.len() - 1
-                })
-            });
-            EventRef {
-                // Out of range stays out of range, and is refused where it is used.
-                commit: place.unwrap_or(usize::MAX),
-                event: event.event,
-            }
-        };
-        let apply = batch.apply.iter().map(|event| own(*event)).collect();
-        let park = batch
-            .park
-            .iter()
-            .map(|(event, reason)| (own(*event), reason.clone()))
-            .collect();
         Self {
             model,
             partition: batch.partition,
             expected: batch.expected,
             position: batch.position,
-            commits,
-            apply,
-            park,
+            commits: batch.commits.to_shared(),
+            apply: batch.apply.to_vec(),
+            park: batch.park.to_vec(),
         }
     }
 

@@ -47,6 +47,16 @@ pub trait ReadModel: Send + Sync + 'static {
     /// What SQLite says; the projection is not opened.
     fn create(&self, connection: &Connection) -> rusqlite::Result<()>;
 
+    /// Makes the indexes that only queries need, and that are missing; a rebuild makes them last.
+    ///
+    /// # Errors
+    ///
+    /// What SQLite says; the projection is not opened.
+    fn index(&self, connection: &Connection) -> rusqlite::Result<()> {
+        let _ = connection;
+        Ok(())
+    }
+
     /// Drops its tables, those of any earlier layout too, if they exist.
     ///
     /// # Errors

@@ -45,7 +45,8 @@ impl<M> Clone for SqliteProjection<M> {
 
 impl<M: ReadModel> SqliteProjection<M> {
     /// Opens `model` in `store`: makes its tables where there are none, and
-    /// [rebuilds](Self::rebuild) where they are of another layout.
+    /// [rebuilds](Self::rebuild) where they are of another layout. Makes the indexes that a rebuild left out which was
+    /// not finished.
     ///
     /// # Errors
     ///
@@ -55,7 +56,8 @@ impl<M: ReadModel> SqliteProjection<M> {
             store,
             model: Arc::new(model),
         };
-        projection.reset(false).await?;
+        projection.reset(Reset::Outdated).await?;
+        projection.finish_rebuild().await?;
         Ok(projection)
     }
 
@@ -67,7 +69,29 @@ impl<M: ReadModel> SqliteProjection<M> {
     ///
     /// [`ApplyError::Store`].
     pub async fn rebuild(&self) -> Result<(), ApplyError> {
-        self.reset(true).await
+        self.reset(Reset::Always).await?;
+        self.finish_rebuild().await
+    }
+
+    /// As [`rebuild`](Self::rebuild), but leaves out the indexes that only queries need, which cost less when they are made
+    /// last: by [`finish_rebuild`](Self::finish_rebuild), or else when the projection is next opened. No query may run until then.
+    ///
+    /// # Errors
+    ///
+    /// [`ApplyError::Store`].
+    pub async fn begin_rebuild(&self) -> Result<(), ApplyError> {
+        self.reset(Reset::Always).await
+    }
+
+    /// Makes the indexes that [`begin_rebuild`](Self::begin_rebuild) left out; nothing where there are all.
+    ///
+    /// # Errors
+    ///
+    /// [`ApplyError::Store`].
+    pub async fn finish_rebuild(&self) -> Result<(), ApplyError> {
+        let model = Arc::clone(&self.model);
+        let write = move |connection: &Connection| model.index(connection);
+        self.store.write(write).await.map_err(unwritten)
     }
 
     /// How to apply a whole history soonest: in slices so large that most rows are written once.
@@ -77,6 +101,7 @@ impl<M: ReadModel> SqliteProjection<M> {
     pub fn rebuild_options(&self) -> RunnerOptions {
         RunnerOptions {
             max_events: REBUILD_EVENTS,
+            read_ahead: true,
             ..RunnerOptions::default()
         }
     }
@@ -93,10 +118,10 @@ impl<M: ReadModel> SqliteProjection<M> {
         &self.store
     }
 
-    async fn reset(&self, always: bool) -> Result<(), ApplyError> {
+    async fn reset(&self, when: Reset) -> Result<(), ApplyError> {
         let model = Arc::clone(&self.model);
         let partitions = self.store.shared().partitions;
-        let write = move |connection: &Connection| reset(connection, &*model, partitions, always);
+        let write = move |connection: &Connection| reset(connection, &*model, partitions, when);
         self.store.write(write).await.map_err(unwritten)
     }
 }
@@ -144,12 +169,19 @@ impl<M: ReadModel> ParkedStreams for SqliteProjection<M> {
     }
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reset {
+    Always,
+    /// Where the tables are of another layout, or missing.
+    Outdated,
+}
+
 /// Makes the model's tables, or empties them where they are of another layout or it is asked for.
 fn reset<M: ReadModel>(
     connection: &Connection,
     model: &M,
     partitions: u16,
-    always: bool,
+    when: Reset,
 ) -> rusqlite::Result<()> {
     let name = model.name();
     let (layout, epoch) = connection
@@ -159,7 +191,7 @@ fn reset<M: ReadModel>(
         .query_row([name], |row| {
             Ok((row.get::<_, Option<u32>>(0)?, row.get::<_, Option<i64>>(1)?))
         })?;
-    if layout == Some(model.layout()) && !always {
+    if layout == Some(model.layout()) && when == Reset::Outdated {
         return Ok(());
     }
     tracing::info!(

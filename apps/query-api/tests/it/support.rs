@@ -109,7 +109,7 @@ impl World {
                 partition: *partition,
                 expected: projection.checkpoint(*partition).await.unwrap(),
                 position: last.at.position,
-                commits,
+                commits: commits.into(),
                 apply: &events,
                 park: &[],
             };

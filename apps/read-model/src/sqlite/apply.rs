@@ -6,6 +6,7 @@ use social_domain::{AuthorEvent, PostEvent};
 use uuid::Uuid;
 
 use crate::model::{Contradiction, Happened, SocialReadModel};
+use crate::sqlite::often;
 use crate::sqlite::slice::Slice;
 
 /// A comment's place in its table, and whose it is.
@@ -54,7 +55,7 @@ impl Slice<'_> {
             let PostEvent::PostCreated(created) = event else {
                 return Err(Contradiction::NoPost.into());
             };
-            self.stat(&created.author, index).posts += 1;
+            self.stat(&created.author, index, |stat| stat.posts += 1);
             self.create(id, created.author, created.message, at, version, index)?;
             return Ok(());
         };
@@ -95,29 +96,11 @@ impl Slice<'_> {
         }
     }
 
-    /// Moves the post's counters, and its author's likes alike.
-    fn count(&mut self, place: &Place, likes: i64, comments: i64) {
-        let Some(post) = self.posts.get_mut(&place.post) else {
-            return;
-        };
-        post.like_count += likes;
-        post.comment_count += comments;
-        if likes != 0
-            && let Some(author) = post.author.clone()
-        {
-            self.stat(&author, place.index).likes += likes;
-        }
-    }
-
     fn like_post(&mut self, place: &Place, actor: &str) -> Result<(), BoxError> {
-        let inserted = self
-            .connection
-            .prepare_cached(
-                "INSERT OR IGNORE INTO social_like (post, actor, at, post_at) VALUES (?1, ?2, ?3, ?4)",
-            )?
-            .execute(params![place.key, actor, place.at, place.post_at])?;
-        self.stat(actor, place.index);
-        self.count(place, rows(inserted)?, 0);
+        let like = self.often.get(self.connection, often::LIKE)?;
+        let inserted = like.execute(params![place.key, actor, place.at, place.post_at])?;
+        self.stat(actor, place.index, |_| {});
+        self.count(place.post, place.index, rows(inserted)?, 0);
         Ok(())
     }
 
@@ -126,8 +109,8 @@ impl Slice<'_> {
             .connection
             .prepare_cached("DELETE FROM social_like WHERE post = ?1 AND actor = ?2")?
             .execute(params![place.key, actor])?;
-        self.stat(actor, place.index);
-        self.count(place, -rows(deleted)?, 0);
+        self.stat(actor, place.index, |_| {});
+        self.count(place.post, place.index, -rows(deleted)?, 0);
         Ok(())
     }
 
@@ -138,27 +121,20 @@ impl Slice<'_> {
         author: &str,
         message: &str,
     ) -> Result<(), BoxError> {
-        self.connection
-            .prepare_cached(
-                "INSERT INTO social_comment (post, created_at, seq, id, author, edited_at,
-                 like_count, message) VALUES (?1, ?2, ?3, ?4, ?5, NULL, 0, ?6)",
-            )?
-            .execute(params![
-                place.key,
-                place.at,
-                place.version,
-                id.as_bytes(),
-                author,
-                message
-            ])?;
-        self.connection
-            .prepare_cached(
-                "INSERT INTO social_commenter (post, actor, comments, post_at)
-                 VALUES (?1, ?2, 1, ?3) ON CONFLICT DO UPDATE SET comments = comments + 1",
-            )?
-            .execute(params![place.key, author, place.post_at])?;
-        self.stat(author, place.index).comments += 1;
-        self.count(place, 0, 1);
+        let Place { key, at, .. } = *place;
+        let comment = self.often.get(self.connection, often::COMMENT)?;
+        comment.execute(params![
+            key,
+            at,
+            place.version,
+            id.as_bytes(),
+            author,
+            message
+        ])?;
+        let commenter = self.often.get(self.connection, often::COMMENTER)?;
+        commenter.execute(params![key, author, place.post_at])?;
+        self.stat(author, place.index, |stat| stat.comments += 1);
+        self.count(place.post, place.index, 0, 1);
         Ok(())
     }
 
@@ -199,10 +175,11 @@ impl Slice<'_> {
                 .prepare_cached("DELETE FROM social_comment_like WHERE post = ?1 AND seq = ?2")?
                 .execute(params![place.key, comment.seq])?;
         }
-        let stat = self.stat(&comment.author, place.index);
-        stat.comments -= 1;
-        stat.likes -= comment.like_count;
-        self.count(place, 0, -1);
+        self.stat(&comment.author, place.index, |stat| {
+            stat.comments -= 1;
+            stat.likes -= comment.like_count;
+        });
+        self.count(place.post, place.index, 0, -1);
         Ok(())
     }
 
@@ -214,7 +191,7 @@ impl Slice<'_> {
                 "INSERT OR IGNORE INTO social_comment_like (post, seq, actor) VALUES (?1, ?2, ?3)",
             )?
             .execute(params![place.key, comment.seq, actor])?;
-        self.stat(actor, place.index);
+        self.stat(actor, place.index, |_| {});
         self.count_comment(place, &comment, rows(inserted)?)
     }
 
@@ -226,7 +203,7 @@ impl Slice<'_> {
                 "DELETE FROM social_comment_like WHERE post = ?1 AND seq = ?2 AND actor = ?3",
             )?
             .execute(params![place.key, comment.seq, actor])?;
-        self.stat(actor, place.index);
+        self.stat(actor, place.index, |_| {});
         self.count_comment(place, &comment, -rows(deleted)?)
     }
 
@@ -243,7 +220,7 @@ impl Slice<'_> {
                      WHERE post = ?1 AND created_at = ?2 AND seq = ?3",
                 )?
                 .execute(params![place.key, comment.created_at, comment.seq, likes])?;
-            self.stat(&comment.author, place.index).likes += likes;
+            self.stat(&comment.author, place.index, |stat| stat.likes += likes);
         }
         Ok(())
     }
@@ -273,7 +250,7 @@ impl Slice<'_> {
             Some(post) => post.like_count,
             None => 0,
         };
-        self.count(place, -likes, 0);
+        self.count(place.post, place.index, -likes, 0);
         let mut statement = self.connection.prepare_cached(
             "SELECT author, count(*), sum(like_count) FROM social_comment WHERE post = ?1
              GROUP BY author",
@@ -281,9 +258,11 @@ impl Slice<'_> {
         let mut commenters = statement.query([place.key])?;
         while let Some(row) = commenters.next()? {
             let author: String = row.get(0)?;
-            let stat = self.stat(&author, place.index);
-            stat.comments -= row.get::<_, i64>(1)?;
-            stat.likes -= row.get::<_, i64>(2)?;
+            let (comments, likes): (i64, i64) = (row.get(1)?, row.get(2)?);
+            self.stat(&author, place.index, |stat| {
+                stat.comments -= comments;
+                stat.likes -= likes;
+            });
         }
         for sql in [
             "DELETE FROM social_like WHERE post = ?1",
@@ -302,7 +281,7 @@ impl Slice<'_> {
             post.author.take()
         });
         if let Some(author) = author {
-            self.stat(&author, place.index).posts -= 1;
+            self.stat(&author, place.index, |stat| stat.posts -= 1);
         }
         Ok(())
     }

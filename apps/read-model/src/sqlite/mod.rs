@@ -2,6 +2,7 @@
 
 mod apply;
 mod model;
+mod often;
 mod posts;
 mod queries;
 mod read;

@@ -27,6 +27,10 @@ impl ReadModel for SocialReadModel {
         connection.execute_batch(include_str!("schema/create.sql"))
     }
 
+    fn index(&self, connection: &Connection) -> rusqlite::Result<()> {
+        connection.execute_batch(include_str!("schema/index.sql"))
+    }
+
     fn drop_tables(&self, connection: &Connection) -> rusqlite::Result<()> {
         connection.execute_batch(include_str!("schema/drop.sql"))
     }

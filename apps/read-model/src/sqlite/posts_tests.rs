@@ -8,8 +8,12 @@ use crate::cursor::{NewKey, TopKey};
 
 fn tables() -> Connection {
     let connection = Connection::open_in_memory().unwrap();
-    let create = include_str!("schema/create.sql");
-    connection.execute_batch(create).unwrap();
+    for made in [
+        include_str!("schema/create.sql"),
+        include_str!("schema/index.sql"),
+    ] {
+        connection.execute_batch(made).unwrap();
+    }
     connection
 }
 

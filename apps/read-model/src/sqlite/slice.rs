@@ -8,6 +8,8 @@ use foldhash::fast::FixedState;
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 use uuid::Uuid;
 
+use crate::sqlite::often::Often;
+
 /// A post as it stands in the slice.
 #[derive(Debug)]
 pub(super) struct Post {
@@ -45,12 +47,15 @@ pub(super) struct Delta {
     pub(super) last: usize,
 }
 
+type Stats = HashMap<String, Delta, FixedState>;
+
 /// What a slice changes and has not written yet.
 pub(super) struct Slice<'c> {
     pub(super) connection: &'c Connection,
     partition: Partition,
     pub(super) posts: HashMap<Uuid, Post, FixedState>,
-    stats: HashMap<String, Delta, FixedState>,
+    stats: Stats,
+    pub(super) often: Often<'c>,
     next_key: Option<i64>,
 }
 
@@ -61,15 +66,28 @@ impl<'c> Slice<'c> {
             partition,
             posts: HashMap::default(),
             stats: HashMap::default(),
+            often: Often::default(),
             next_key: None,
         }
     }
 
-    /// The statistics of `actor`, to be added to.
-    pub(super) fn stat(&mut self, actor: &str, index: usize) -> &mut Delta {
-        let delta = self.stats.entry(actor.to_owned()).or_default();
-        delta.last = index;
-        delta
+    /// Changes the statistics of `actor`; who is merely active is noted by changing nothing.
+    pub(super) fn stat(&mut self, actor: &str, index: usize, change: impl FnOnce(&mut Delta)) {
+        note(&mut self.stats, actor, index, change);
+    }
+
+    /// Moves the post's counters, and its author's likes alike.
+    pub(super) fn count(&mut self, post: Uuid, index: usize, likes: i64, comments: i64) {
+        let Some(post) = self.posts.get_mut(&post) else {
+            return;
+        };
+        post.like_count += likes;
+        post.comment_count += comments;
+        if likes != 0
+            && let Some(author) = &post.author
+        {
+            note(&mut self.stats, author, index, |stat| stat.likes += likes);
+        }
     }
 
     /// The post `id`, from the slice or else from the table.
@@ -131,6 +149,20 @@ impl<'c> Slice<'c> {
         }
         Ok(())
     }
+}
+
+/// Looks before it inserts, which needs the actor's name as its own.
+fn note(stats: &mut Stats, actor: &str, index: usize, change: impl FnOnce(&mut Delta)) {
+    if let Some(delta) = stats.get_mut(actor) {
+        delta.last = index;
+        return change(delta);
+    }
+    let mut delta = Delta {
+        last: index,
+        ..Delta::default()
+    };
+    change(&mut delta);
+    stats.insert(actor.to_owned(), delta);
 }
 
 fn load(connection: &Connection, id: Uuid) -> rusqlite::Result<Option<Post>> {

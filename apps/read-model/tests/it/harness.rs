@@ -106,7 +106,7 @@ impl<H: Harness> World<H> {
             partition,
             expected: self.projection().checkpoint(partition).await?,
             position: last.at.position,
-            commits,
+            commits: commits.into(),
             apply,
             park,
         };

@@ -35,7 +35,7 @@ async fn park(installation: &Installation, log: &MongoStore, stream: &StreamName
         partition: PARTITION,
         expected: projection.checkpoint(PARTITION).await.unwrap(),
         position: commits.last().unwrap().at.position,
-        commits: &commits,
+        commits: (&commits).into(),
         apply: &apply,
         park: &parked,
     };

@@ -278,14 +278,14 @@ impl Projection for ModelClient {
 
     async fn apply(&self, batch: &Batch<'_>) -> Result<(), ApplyError> {
         let (partition, expected, position) = (batch.partition, batch.expected, batch.position);
-        let commits = batch.commits.to_vec();
+        let commits = batch.commits.to_shared();
         let (apply, park) = (batch.apply.to_vec(), batch.park.to_vec());
         let run = move |model: Model| {
             let batch = Batch {
                 partition,
                 expected,
                 position,
-                commits: &commits,
+                commits: (&commits).into(),
                 apply: &apply,
                 park: &park,
             };

@@ -52,6 +52,7 @@ fn feed(node: &Node, engines: &Engines, log: &SimulatedLog, version: u32) {
         attempts: 2,
         backoff: backoff(),
         look_again: Duration::from_secs(1),
+        ..RunnerOptions::default()
     };
     let runner = ProjectionRunner::new(source, projection, node.clone(), options);
     node.spawn(async move {

@@ -89,6 +89,7 @@ async fn apply_up_to_heads(
         max_events: 4,
         attempts: 2,
         backoff: backoff(),
+        read_ahead: true,
         ..RunnerOptions::default()
     };
     let runner = ProjectionRunner::new(source, projection, node.clone(), options);

@@ -61,7 +61,11 @@ async fn a_runner_behind_another_one_loads_the_checkpoint_and_goes_on() {
     let store = Arc::new(seen(&Arc::default()));
     let options = RunnerOptions::default();
     let first = ProjectionRunner::new(log.clone(), Arc::clone(&store), Paused, options);
-    let second = ProjectionRunner::new(log.clone(), Arc::clone(&store), Paused, options);
+    let ahead = RunnerOptions {
+        read_ahead: true,
+        ..options
+    };
+    let second = ProjectionRunner::new(log.clone(), Arc::clone(&store), Paused, ahead);
     let progress = [first.progress(), second.progress()];
     let stop = async {
         for position in 1..=20 {
@@ -104,6 +108,7 @@ async fn every_event_is_applied_once_whatever_fails() {
         let store = Arc::new(seen(&broken));
         let options = RunnerOptions {
             max_events: 9,
+            read_ahead: seed % 2 == 1,
             ..RunnerOptions::default()
         };
         let crashes = SeededRandom::new(seed);

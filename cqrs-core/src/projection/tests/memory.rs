@@ -21,7 +21,7 @@ async fn the_memory_store_refuses_a_batch_that_breaks_the_rules() {
         partition: ZERO,
         expected: Checkpoint::default(),
         position: Position::new(1),
-        commits: &commits,
+        commits: (&commits).into(),
         apply: &[event],
         park: &[],
     };

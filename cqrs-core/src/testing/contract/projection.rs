@@ -5,7 +5,9 @@ use futures_util::future::join_all;
 
 use crate::log::{AppendToLog, ReadLog, RecordedCommit, TailLog};
 use crate::position::{Partition, Position};
-use crate::projection::{ApplyError, Batch, Checkpoint, EventRef, ParkedStreams, Projection};
+use crate::projection::{
+    ApplyError, Batch, Checkpoint, Commits, EventRef, ParkedStreams, Projection,
+};
 use crate::stream::StreamName;
 use crate::version::ExpectedVersion;
 
@@ -76,7 +78,7 @@ pub(super) fn batch<'a>(
         partition: last.partition,
         expected: from,
         position: last.position,
-        commits,
+        commits: commits.into(),
         apply,
         park,
     }
@@ -154,7 +156,7 @@ pub async fn applies_what_it_is_given_and_moves_as_far_as_it_is_told(store: impl
         ..batch(at(2), &commits, &[], &[])
     };
     let nothing = Batch {
-        commits: &[],
+        commits: Commits::Borrowed(&[]),
         ..nothing
     };
     store.projection().apply(&nothing).await.unwrap();

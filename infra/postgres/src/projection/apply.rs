@@ -44,7 +44,7 @@ impl<M: PgReadModel> PgProjection<M> {
         let events = batch
             .apply
             .iter()
-            .map(|event| recorded(batch.commits, *event));
+            .map(|event| recorded(&batch.commits, *event));
         let events: Vec<_> = events.collect::<Result<_, _>>().map_err(away)?;
         let retried = match self.write(batch, &events, How::Whole).await {
             Err(ApplyError::Store { source }) if is_outdated(source.as_ref()) => {
@@ -211,7 +211,7 @@ impl<M: PgReadModel> PgProjection<M> {
     async fn park(&self, client: &ClientWrapper, batch: &Batch<'_>) -> Result<(), ApplyError> {
         for of_commit in batch.park.chunk_by(|a, b| a.0.commit == b.0.commit) {
             let (event, reason) = &of_commit[0];
-            let first = recorded(batch.commits, *event).map_err(away)?;
+            let first = recorded(&batch.commits, *event).map_err(away)?;
             let waiting: Vec<usize> = of_commit.iter().map(|(event, _)| event.event).collect();
             let stream = async {
                 match reason {

@@ -181,6 +181,7 @@ where
     ) -> Result<bool, RunnerError> {
         let options = RunnerOptions {
             max_events,
+            read_ahead: true,
             ..RunnerOptions::default()
         };
         let source = UpTo::new(&self.log, until);

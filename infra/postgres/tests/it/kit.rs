@@ -270,7 +270,7 @@ pub(crate) fn batch<'a>(
         partition: PARTITION,
         expected: at(expected),
         position: Position::new(position),
-        commits,
+        commits: commits.into(),
         apply,
         park: &[],
     }

@@ -38,6 +38,10 @@ impl ReadModel for Counts {
         )
     }
 
+    fn index(&self, connection: &Connection) -> rusqlite::Result<()> {
+        connection.execute_batch("CREATE INDEX IF NOT EXISTS counts_most ON counts (n)")
+    }
+
     fn drop_tables(&self, connection: &Connection) -> rusqlite::Result<()> {
         connection.execute_batch("DROP TABLE IF EXISTS counts")
     }
@@ -77,6 +81,13 @@ async fn total(store: &SqliteStore) -> i64 {
     store.read(sum).await.unwrap()
 }
 
+async fn is_indexed(store: &SqliteStore) -> bool {
+    let named = "SELECT count(*) FROM sqlite_schema WHERE type = 'index' AND name = 'counts_most'";
+    let count = move |connection: &Connection| connection.query_row(named, [], |row| row.get(0));
+    let found: i64 = store.read(count).await.unwrap();
+    found == 1
+}
+
 async fn log(store: &SqliteStore) -> Vec<RecordedCommit> {
     let all = store.read_partition(PARTITION, Position::START, 1_000);
     all.await.unwrap()
@@ -97,7 +108,7 @@ fn batch<'a>(
         partition: PARTITION,
         expected,
         position: Position::new(position),
-        commits,
+        commits: commits.into(),
         apply,
         park: &[],
     }
@@ -227,4 +238,31 @@ async fn a_rebuild_and_another_layout_begin_anew_in_a_new_epoch() {
         .await
         .unwrap();
     assert_eq!(total(&store).await, 1);
+}
+
+#[tokio::test]
+async fn a_rebuild_leaves_indexes_to_its_end_or_to_the_next_opening() {
+    let fixture = fixture();
+    let store = fixture.store.clone();
+    append(&store, &stream(1), 0, &["{}"]).await;
+    let commits = log(&store).await;
+    let apply = first_of(&commits);
+    let projection = counts(&store, 1, false).await;
+    assert!(is_indexed(&store).await);
+
+    projection.begin_rebuild().await.unwrap();
+    assert!(!is_indexed(&store).await);
+    let applied = batch(at(0, 1), 1, &commits, &apply);
+    projection.apply(&applied).await.unwrap();
+    projection.finish_rebuild().await.unwrap();
+    projection.finish_rebuild().await.unwrap();
+    assert!(is_indexed(&store).await);
+    assert_eq!(total(&store).await, 1);
+
+    projection.begin_rebuild().await.unwrap();
+    let interrupted = counts(&store, 1, false).await;
+    assert!(is_indexed(&store).await);
+    assert_eq!(interrupted.checkpoint(PARTITION).await.unwrap(), at(0, 2));
+    projection.rebuild().await.unwrap();
+    assert!(is_indexed(&store).await);
 }

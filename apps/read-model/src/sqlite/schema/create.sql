@@ -13,10 +13,6 @@ CREATE TABLE social_post (
     version INTEGER NOT NULL,
     message TEXT NOT NULL
 ) STRICT;
-CREATE INDEX social_post_new ON social_post (created_at, id) WHERE author IS NOT NULL;
-CREATE INDEX social_post_top ON social_post (like_count, created_at, id) WHERE author IS NOT NULL;
-CREATE INDEX social_post_author ON social_post (author, created_at, id) WHERE author IS NOT NULL;
-CREATE INDEX social_post_comments ON social_post (comment_count) WHERE comment_count > 0;
 
 -- post_at: when the post was created, so that the index has an actor's liked posts in the order of their list.
 CREATE TABLE social_like (
@@ -26,7 +22,6 @@ CREATE TABLE social_like (
     post_at INTEGER NOT NULL,
     PRIMARY KEY (post, actor)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX social_like_actor ON social_like (actor, post_at, post);
 
 -- seq: the version of the post's stream that added it.
 CREATE TABLE social_comment (
@@ -50,7 +45,6 @@ CREATE TABLE social_commenter (
     post_at INTEGER NOT NULL,
     PRIMARY KEY (post, actor)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX social_commenter_actor ON social_commenter (actor, post_at, post);
 
 CREATE TABLE social_comment_like (
     post INTEGER NOT NULL,
@@ -66,7 +60,6 @@ CREATE TABLE social_author (
     display_name TEXT NOT NULL,
     version INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX social_author_handle ON social_author (handle, handle_since, actor);
 
 -- What can be read of an actor, by the partition that it comes from. A row of zeros says that the
 -- actor was active.
