@@ -103,7 +103,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// Runs what a question takes; its section.
 fn ask(question: &Question, root: &Path) -> Result<String, Box<dyn Error>> {
     // Beside this binary, so that a bench that somebody runs by hand does not get between.
-    let home = env::current_exe()?.with_file_name("report");
+    let home = env::current_exe()?.with_file_name("criterion-of-report");
     for (group, _) in question.groups {
         let old = home.join(group);
         if old.exists() {

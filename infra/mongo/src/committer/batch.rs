@@ -17,7 +17,7 @@ use crate::queue::{Append, Reply};
 use crate::record::{self, Stub};
 
 use super::confirm::Asked;
-use super::first_answer;
+use super::lost::first_answer;
 
 /// A commit without the way of its answer.
 struct Planned {

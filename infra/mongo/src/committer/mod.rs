@@ -55,10 +55,12 @@ mod batch;
 mod confirm;
 #[cfg(test)]
 mod harness;
+mod lost;
 #[cfg(test)]
 mod memory;
 #[cfg(test)]
 mod properties;
+mod settle;
 #[cfg(test)]
 mod tests;
 
@@ -66,22 +68,18 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cqrs_core::{
-    AppendError, Appended, ExpectedVersion, LogPosition, Partition, Position, RequestHash,
-    StreamName, Version, mutant,
-};
+use cqrs_core::{ExpectedVersion, Partition, Position, StreamName, Version};
 use foldhash::fast::FixedState;
 use futures_util::future::join;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
-use crate::engine::{Engine, Inserted};
+use crate::engine::Engine;
 use crate::error::StoreFailure;
 use crate::heads::{Head, Heads};
-use crate::queue::{Append, Job, Queue};
-use crate::record::Stub;
+use crate::queue::{Job, Queue};
 use crate::tail::Tail;
 
-use batch::{Batch, Lost};
+use batch::Batch;
 use confirm::Asked;
 
 /// How a committer goes about it.
@@ -305,183 +303,6 @@ impl<E: Engine> Committer<E> {
         self.heads.get(stream).unwrap_or(Head::EMPTY)
     }
 
-    /// Inserts the batch's members until the fate of each is known.
-    async fn settle(&mut self, batch: &mut Batch) -> Result<(), Abandoned> {
-        if mutant("acknowledge before durable") {
-            self.land(batch, usize::MAX);
-        }
-        while batch.is_open() {
-            match self.engine.insert(batch.open_docs()).await {
-                Inserted::All => self.land(batch, usize::MAX),
-                Inserted::Lost(index) => {
-                    self.land(batch, index);
-                    self.settle_lost(batch).await?;
-                }
-                Inserted::Unknown(_) if mutant("take an unknown outcome for a success") => {
-                    self.land(batch, usize::MAX);
-                }
-                Inserted::Unknown(failure) => {
-                    self.wait(batch, &failure).await?;
-                    if mutant("renumber while the outcome is unknown") {
-                        // Behind where it would stand, had it landed.
-                        self.head = batch.last_position();
-                        self.renumber(batch).await?;
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// The first `count` open members are durable.
-    fn land(&mut self, batch: &mut Batch, count: usize) {
-        let partition = self.partition;
-        for member in batch.land(count) {
-            self.heads.learn(member.stream(), member.end());
-            self.reached(member.position());
-            member.answer(Ok(Appended {
-                at: LogPosition::new(partition, member.position()),
-                version: member.end().version,
-                repeated: false,
-            }));
-        }
-    }
-
-    /// The first open member met a duplicate key: finds out which, see the module's table.
-    async fn settle_lost(&mut self, batch: &mut Batch) -> Result<(), Abandoned> {
-        let Some((position, command)) = batch.first_open() else {
-            return Ok(());
-        };
-        let before = Position::new(position.get() - 1);
-        let there = self
-            .ask(batch, |engine| async move {
-                engine.after(before, FOLLOWED).await
-            })
-            .await?;
-        let landed = batch.count_landed(&there, self.writer);
-        if landed > 0 {
-            self.land(batch, landed);
-            return Ok(());
-        }
-        if let Some(first) = there.first() {
-            let repeat = (first.command == command).then(|| first.clone());
-            self.follow(batch, &there).await?;
-            if let Some(stub) = repeat {
-                self.repeated(batch, stub);
-            }
-            return self.renumber(batch).await;
-        }
-        let found = self
-            .ask(batch, |engine| async move {
-                engine.by_commands(vec![command]).await
-            })
-            .await?;
-        if let Some(stub) = found.into_iter().next() {
-            self.repeated(batch, stub);
-            return self.renumber(batch).await;
-        }
-        let Some((stream, first)) = batch.first_open_slot() else {
-            return Ok(());
-        };
-        let asked = stream.clone();
-        let last = self
-            .ask(batch, |engine| {
-                let stream = asked.clone();
-                async move { engine.last_of(stream).await }
-            })
-            .await?;
-        if let Some(last) = last
-            && last.version().get() >= first
-        {
-            self.heads.learn(&stream, Head::of(&last));
-            return self.renumber(batch).await;
-        }
-        let unexplained = StoreFailure::new("a duplicate key, and nothing that bears it");
-        self.wait(batch, &unexplained).await
-    }
-
-    /// The first open member is not written: its command stands in the log already.
-    fn repeated(&mut self, batch: &mut Batch, first: Stub) {
-        self.heads.follow(&first);
-        let stream = batch.repeated(&first, self.partition);
-        batch.fail_all(self.queue.take_appends(&stream));
-    }
-
-    /// Takes note of what others appended behind the last position known here.
-    async fn follow(&mut self, batch: &mut Batch, there: &[Stub]) -> Result<(), Abandoned> {
-        for stub in there {
-            self.heads.follow(stub);
-            self.reached(stub.position);
-        }
-        if there.len() == FOLLOWED {
-            // Too far behind to read all of it: begin anew at the end.
-            self.heads.clear();
-            let head = self
-                .ask(batch, |engine| async move { engine.head().await })
-                .await?;
-            self.reached(head);
-        }
-        Ok(())
-    }
-
-    /// Nothing of what is open was written, nor can be: checks it against the streams' heads, and numbers it anew.
-    async fn renumber(&mut self, batch: &mut Batch) -> Result<(), Abandoned> {
-        loop {
-            let open = batch.open_streams();
-            let streams = open.iter().map(|(stream, expected)| (stream, *expected));
-            match self.learn(streams).await {
-                Ok(()) => break,
-                Err(failure) => self.wait(batch, &failure).await?,
-            }
-        }
-        let head = self.head.unwrap_or_default();
-        for stream in batch.renumber(head, |stream| self.heads.get(stream)) {
-            batch.fail_all(self.queue.take_appends(&stream));
-        }
-        Ok(())
-    }
-
-    /// Reads until there is an answer.
-    async fn ask<T, F>(
-        &mut self,
-        batch: &mut Batch,
-        read: impl Fn(E) -> F + Send,
-    ) -> Result<T, Abandoned>
-    where
-        T: Send,
-        F: Future<Output = Result<T, StoreFailure>> + Send,
-    {
-        loop {
-            match read(self.engine.clone()).await {
-                Ok(answer) => return Ok(answer),
-                Err(failure) => self.wait(batch, &failure).await?,
-            }
-        }
-    }
-
-    /// Waits before the next attempt; past the limit, tells all who have waited as long.
-    async fn wait(&mut self, batch: &mut Batch, failure: &StoreFailure) -> Result<(), Abandoned> {
-        let pause = batch.next_pause(BACKOFF, BACKOFF_MAX);
-        tracing::warn!(
-            partition = %self.partition, error = %failure, pause_ms = pause.as_millis() as u64,
-            "the outcome of an insert is unknown; trying again"
-        );
-        let now = self.engine.now();
-        if batch.is_overdue(now) {
-            batch.tell(failure);
-            if let Some(called) = now.checked_sub(self.limits.give_up) {
-                for job in self.queue.take_called_by(called) {
-                    job.fail(failure);
-                }
-            }
-            if self.queue.is_closed() {
-                return Err(Abandoned);
-            }
-        }
-        self.engine.sleep(pause).await;
-        Ok(())
-    }
-
     fn reached(&mut self, position: Position) {
         if self.head.is_none_or(|head| head < position) {
             self.head = Some(position);
@@ -492,50 +313,6 @@ impl<E: Engine> Committer<E> {
     fn learn_heads(&mut self, heads: Vec<(StreamName, Head)>) {
         for (stream, head) in heads {
             self.heads.learn(&stream, head);
-        }
-    }
-
-    /// Answers those that were refused: with the first answer where the command stands in the log, else the conflict.
-    async fn answer_lost(&mut self, batch: Batch) {
-        let (until, lost, broken) = batch.into_lost();
-        let found = self.look_for(&lost, until).await;
-        // Called while these had no answer: decided on the same state that never came to be.
-        let late = broken
-            .iter()
-            .flat_map(|stream| self.queue.take_appends(stream));
-        let late: Vec<_> = late.map(Lost::from).collect();
-        self.answer_all(lost, &found);
-        let found = self.look_for(&late, until).await;
-        self.answer_all(late, &found);
-    }
-
-    /// Those of their commands that stand in the log.
-    async fn look_for(&self, lost: &[Lost], until: Duration) -> Result<Vec<Stub>, StoreFailure> {
-        if lost.is_empty() {
-            return Ok(Vec::new());
-        }
-        let commands: Vec<_> = lost.iter().map(|lost| lost.command).collect();
-        let mut backoff = BACKOFF;
-        loop {
-            match self.engine.by_commands(commands.clone()).await {
-                Ok(found) => return Ok(found),
-                Err(failure) if self.engine.now() >= until => return Err(failure),
-                Err(_) => self.engine.sleep(backoff).await,
-            }
-            backoff = (backoff * 2).min(BACKOFF_MAX);
-        }
-    }
-
-    fn answer_all(&mut self, lost: Vec<Lost>, found: &Result<Vec<Stub>, StoreFailure>) {
-        for lost in lost {
-            let actual = self
-                .heads
-                .get(&lost.stream)
-                .map_or(lost.actual, |head| head.version);
-            match found {
-                Ok(found) => lost.answer(self.partition, found, actual),
-                Err(failure) => lost.fail(failure),
-            }
         }
     }
 }
@@ -564,34 +341,5 @@ fn expected_version(expected: ExpectedVersion) -> Option<Version> {
     match expected {
         ExpectedVersion::Exact(version) | ExpectedVersion::After { version, .. } => Some(version),
         ExpectedVersion::Any | ExpectedVersion::NoStream => None,
-    }
-}
-
-/// The answer to a commit whose command stands in the log already.
-fn first_answer(
-    partition: Partition,
-    first: &Stub,
-    request: Option<RequestHash>,
-) -> Result<Appended, AppendError> {
-    if first.request != request {
-        return Err(AppendError::KeyReused);
-    }
-    Ok(Appended {
-        at: LogPosition::new(partition, first.position),
-        version: first.version(),
-        repeated: true,
-    })
-}
-
-impl From<Append> for Lost {
-    fn from(append: Append) -> Self {
-        Self {
-            stream: append.stream,
-            expected: append.expected,
-            command: append.command,
-            request: append.request,
-            actual: Version::EMPTY,
-            reply: append.reply,
-        }
     }
 }
