@@ -17,6 +17,9 @@
 //! | `command`, `actor`, `correlation`, `causation` | who, and because of what |
 //! | `encoding` | how the payload is written |
 //!
+//! Consumers pass over the types that they do not know. One comes from no aggregate: `cqrs.answered`, the answer of a command that had
+//! no effect ([`cqrs_core::LoggedAnswer`]).
+//!
 //! The value is the payload as it is stored. The record's own timestamp is the broker's, when it took the record.
 //!
 //! # Reference

@@ -49,9 +49,9 @@ fn a_consumer_in_python_understands_every_event_of_the_contract() {
 
 /// What the consumer is to say of each event of the log.
 fn due(history: &History, source: &Value) -> Vec<Value> {
-    let events = history
-        .commits()
-        .flat_map(|commit| commit.recorded_events());
+    // Answers, too.
+    let commits = history.partitions.iter().flatten();
+    let events = commits.flat_map(|commit| commit.recorded_events());
     events
         .map(|event| {
             let kind = &event.data.event_type;

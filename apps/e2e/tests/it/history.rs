@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use cqrs_core::{
-    Actor, CommandId, LogPosition, Partition, Position, ReadLog, RecordedCommit, TailLog, Version,
+    Actor, CommandId, LogPosition, LoggedAnswer, Partition, Position, ReadLog, RecordedCommit,
+    TailLog, Version,
 };
 use uuid::Uuid;
 
@@ -82,8 +83,10 @@ impl History {
         }
     }
 
+    /// What took effect: a logged answer says that its command had none.
     pub(crate) fn commits(&self) -> impl Iterator<Item = &RecordedCommit> {
-        self.partitions.iter().flatten()
+        let all = self.partitions.iter().flatten();
+        all.filter(|commit| LoggedAnswer::of(commit).is_none())
     }
 
     /// The id of the command that `actor` sent under `key`.
@@ -91,10 +94,11 @@ impl History {
         CommandId::keyed(self.namespace, &Actor::parse(actor).unwrap(), key).as_uuid()
     }
 
-    /// The commit of a command, if it has one.
+    /// The commit of a command, if it took effect.
     pub(crate) fn find(&self, command: Uuid) -> Option<&RecordedCommit> {
         let (partition, index) = self.by_command.get(&command)?;
-        Some(&self.partitions[*partition][*index])
+        let commit = &self.partitions[*partition][*index];
+        LoggedAnswer::of(commit).is_none().then_some(commit)
     }
 
     /// The same without the commit at `place`.
