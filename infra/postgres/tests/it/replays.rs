@@ -315,13 +315,15 @@ async fn a_rebuild_that_is_killed_goes_on_where_it_was() {
         .checkpoint(PARTITION)
         .await
         .unwrap();
-    assert_eq!(at.position.get(), 40, "four slices were copied");
+    let copied = at.position.get();
+    // The next one was being read while the fourth was copied.
+    assert!([30, 40].contains(&copied), "{copied} events were copied");
 
     let replay = fixture.replay(&STRICT);
     let lock = eventually_locked(&replay).await;
     let rebuilt = replay.rebuild(&lock, pending()).await.unwrap();
     assert_eq!(rebuilt.version, 2);
-    assert_eq!(replay.progress().state().events, 60);
+    assert_eq!(replay.progress().state().events, 100 - copied);
     let verified = replay.verify(&lock, 2, pending()).await.unwrap();
     assert_eq!((verified.rows, verified.differing), (109, 0));
 }
