@@ -10,6 +10,7 @@ mod history;
 mod mutants;
 mod rows;
 mod system;
+mod traps;
 mod world;
 
 pub use checks::Violation;

@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use crate::log::{EventLog, ReadError};
+use crate::mutants::mutant;
 use crate::position::{Partition, Position};
 use crate::time::Timer;
 
@@ -163,7 +164,9 @@ impl<L: EventLog, I: IntentStore, T: Timer> Coordinator<L, I, T> {
             return Ok(Some((to, 0)));
         }
         for commit in &slice {
-            if let Some(LoggedAnswer { answer }) = LoggedAnswer::of(commit) {
+            if let Some(LoggedAnswer { answer }) = LoggedAnswer::of(commit)
+                && !mutant("fold no answer")
+            {
                 let copied = self.copy_answer(Entry::of(&commit.header), &answer);
                 copied.await.map_err(FoldError::Ledger)?;
             }

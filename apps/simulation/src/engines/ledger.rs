@@ -1,14 +1,11 @@
 //! The ledger's store over a wire.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
-
 use bytes::Bytes;
 use cqrs_core::testing::sim::{Node, NodeId, Sim, Wire};
 use cqrs_core::{
     Advance, CommandClaims, CommandId, Entered, Entry, Footing, Holder, Intended, Intent,
     IntentError, Intents, Landed, Lease, LedgerFold, MemoryIntents, OpenIntent, Partition,
-    Position, ReservedValue, Stored, Timer,
+    Position, ReservedValue, Stored,
 };
 
 use super::{LIMIT, at_once};
@@ -16,73 +13,16 @@ use super::{LIMIT, at_once};
 /// The store; its leases run by the true time, as one server's clock does.
 pub(crate) type Ledger = MemoryIntents<Sim>;
 
-/// Where processes stand still next: after, or before, which word with the ledger, and for how long. What one knows
-/// is then told to a ledger, or a log, that has gone on without it.
-#[derive(Clone, Default)]
-pub(crate) struct Traps(Arc<Mutex<Vec<(Trap, Duration)>>>);
-
-type Trap = (&'static str, bool);
-
-/// The words, and whether it is before them.
-const TRAPS: [Trap; 8] = [
-    ("claim", false),
-    ("claim", false),
-    ("take over", false),
-    ("take over", false),
-    ("intend", false),
-    ("answer", true),
-    ("drop intent", true),
-    ("let go", true),
-];
-
-impl Traps {
-    /// One more.
-    pub(crate) fn set(&self, draw: u64) {
-        let trap = TRAPS[usize::try_from(draw % 8).unwrap_or(0)];
-        let span = Duration::from_millis(1_500 + (draw >> 8) % 2_500);
-        self.armed().push((trap, span));
-    }
-
-    /// No more.
-    pub(crate) fn clear(&self) {
-        self.armed().clear();
-    }
-
-    /// Lets `node` stand still where there is a trap.
-    async fn pass(&self, node: &Node, trap: Trap) {
-        let span = {
-            let mut armed = self.armed();
-            let at = armed.iter().position(|(armed, _)| *armed == trap);
-            at.map(|at| armed.remove(at).1)
-        };
-        if let Some(span) = span {
-            let (sim, id) = (node.sim().clone(), node.id());
-            sim.pause(id);
-            node.sim().after(span, move || sim.resume(id));
-            // It is polled again when it goes on.
-            node.sleep(Duration::from_millis(1)).await;
-        }
-    }
-
-    fn armed(&self) -> MutexGuard<'_, Vec<(Trap, Duration)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// One process's way to it.
 #[derive(Clone)]
 pub(crate) struct LedgerClient {
-    node: Node,
     wire: Wire,
     store: Ledger,
-    traps: Traps,
 }
 
 impl LedgerClient {
-    pub(crate) fn new(node: &Node, at: NodeId, store: &Ledger, traps: &Traps) -> Self {
+    pub(crate) fn new(node: &Node, at: NodeId, store: &Ledger) -> Self {
         Self {
-            node: node.clone(),
-            traps: traps.clone(),
             wire: node.wire(at),
             store: store.clone(),
         }
@@ -94,9 +34,7 @@ impl LedgerClient {
         run: impl FnOnce(Ledger) -> Result<R, IntentError> + Send + 'static,
     ) -> Result<R, IntentError> {
         let store = self.store.clone();
-        self.traps.pass(&self.node, (what, true)).await;
         let answer = self.wire.call(what, LIMIT, move || run(store)).await;
-        self.traps.pass(&self.node, (what, false)).await;
         answer.unwrap_or_else(|lost| {
             Err(IntentError::Store {
                 source: lost.into(),
@@ -146,8 +84,13 @@ impl CommandClaims for LedgerClient {
         footing: &Footing,
     ) -> Result<Stored, IntentError> {
         let (entry, answer, footing) = (*entry, answer.clone(), footing.clone());
+        // What was decided under a claim is the word that may come too late.
+        let what = match entry.attempt {
+            Some(_) => "answer as held",
+            None => "answer",
+        };
         let run = move |store: Ledger| at_once(store.answer(&entry, &answer, &footing));
-        self.call("answer", run).await
+        self.call(what, run).await
     }
 
     async fn let_go(&self, command: CommandId, attempt: u32) -> Result<(), IntentError> {

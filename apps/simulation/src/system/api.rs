@@ -70,7 +70,7 @@ impl Api {
             &engines.server,
             SimulatedOptions::default(),
         );
-        let ledger = LedgerClient::new(&node, engines.mssql, &engines.ledger, &engines.traps);
+        let ledger = LedgerClient::new(&node, engines.mssql, &engines.ledger);
         let instance = Uuid::from_u64_pair(node.next_u64(), node.next_u64());
         let coordinator = Coordinator::new(log, ledger, node.clone(), instance, options());
         let running = coordinator.clone();
@@ -80,7 +80,7 @@ impl Api {
         });
         // So small that streams are evicted.
         let cache = ExecutorOptions {
-            cache_bytes: 1_600,
+            cache_bytes: 1_200,
             shards: 1,
             stream_queue: 8,
             ..ExecutorOptions::default()

@@ -13,37 +13,112 @@ use crate::history::History;
 use crate::rows::POISON;
 use crate::world::Engines;
 
-/// How clients behave in a run: some runs are about few things, or with clients that ask more often at once.
+/// How clients behave in a run: all alike, and otherwise in the next.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Manners {
-    /// How long a client waits for an answer, in milliseconds: less than a lease, or past several.
+    /// How many processes take their commands at least: those who fight over something do so by way of two.
+    pub(crate) processes: u64,
+    /// How many requests each has.
+    requests: usize,
+    /// How long one waits for an answer, in milliseconds: less than a lease, or past several.
     patience: u64,
     /// How many posts and handles there are.
     things: u64,
-    /// Which acts there are: those of posts come first, likes last.
-    acts: (u64, u64),
+    /// How many actors they speak for.
+    actors: u64,
+    /// Which acts there are.
+    acts: Acts,
+    /// So many requests of ten have a key, and are sent until there is an answer.
+    keyed: u64,
     /// One keyed request in so many is sent twice at once.
     twins: u64,
 }
+
+/// From one to before the other of what [`draw`] lists.
+type Acts = (u64, u64);
+
+const ANY: Acts = (0, 20);
+const ON_POSTS: Acts = (0, 15);
+/// Names and handles, and a comment now and then.
+const MOSTLY_NAMES: Acts = (14, 20);
+const NAMES: Acts = (15, 20);
+const LIKES: Acts = (20, 28);
 
 impl Manners {
     /// Those of `seed`.
     pub(crate) fn draw(seed: u64) -> Self {
         let random = SeededRandom::new(seed ^ 0x6d61_6e6e_6572);
-        let below = |bound: u64| random.next_u64() % bound;
-        Self {
-            patience: [2_500, 2_500, 6_000, 20_000][below(4) as usize],
-            things: [3, 3, 2, 1][below(4) as usize],
-            acts: [(0, 20), (0, 20), (0, 15), (14, 20), (20, 28)][below(5) as usize],
-            twins: [6, 6, 2][below(3) as usize],
+        match random.next_u64() % 8 {
+            0 | 1 => Self::of_one_like(&random),
+            2 => Self::of_one_handle(),
+            3 => Self::of_strangers(),
+            _ => Self::of_many_things(&random),
         }
     }
+
+    fn of_many_things(random: &SeededRandom) -> Self {
+        Self {
+            processes: 1,
+            requests: 8,
+            patience: one_of(random, [2_500, 2_500, 6_000, 20_000]),
+            things: one_of(random, [3, 3, 2, 1]),
+            actors: 3,
+            acts: one_of(random, [ANY, ANY, ON_POSTS, MOSTLY_NAMES, LIKES]),
+            keyed: 8,
+            twins: one_of(random, [6, 6, 2]),
+        }
+    }
+
+    /// All fight over one like: what there is to do changes under whoever stands still.
+    fn of_one_like(random: &SeededRandom) -> Self {
+        Self {
+            processes: 3,
+            requests: 16,
+            patience: one_of(random, [500, 500, 6_000]),
+            things: 1,
+            actors: 1,
+            acts: LIKES,
+            keyed: 9,
+            twins: 2,
+        }
+    }
+
+    /// All want one handle: who does not get it writes nothing, so that what is late may still land.
+    fn of_one_handle() -> Self {
+        Self {
+            processes: 2,
+            requests: 3,
+            patience: 2_500,
+            things: 1,
+            actors: 4,
+            acts: NAMES,
+            keyed: 5,
+            twins: 6,
+        }
+    }
+
+    /// There are many handles, and who asks hardly ever asks again: what somebody has left behind is nobody else's.
+    fn of_strangers() -> Self {
+        Self {
+            processes: 1,
+            requests: 3,
+            patience: 2_500,
+            things: 8,
+            actors: 8,
+            acts: NAMES,
+            keyed: 1,
+            twins: 6,
+        }
+    }
+}
+
+fn one_of<T: Copy, const N: usize>(random: &SeededRandom, from: [T; N]) -> T {
+    from[(random.next_u64() % N as u64) as usize]
 }
 
 /// What one client does: drawn from its own numbers, so that other faults don't change it.
 pub(crate) struct Client {
     pub(crate) number: usize,
-    pub(crate) acts: usize,
     pub(crate) manners: Manners,
     pub(crate) apis: Vec<ApiAt>,
     pub(crate) engines: Engines,
@@ -55,7 +130,7 @@ impl Client {
         let random = SeededRandom::new(node.sim().seed() ^ ((self.number as u64 + 1) << 40));
         let mut done: Vec<Ask> = Vec::new();
         let mut known: Option<Version> = None;
-        for nth in 0..self.acts {
+        for nth in 0..self.manners.requests {
             let below = |bound: u64| random.next_u64() % bound;
             node.sleep(Duration::from_millis(below(700))).await;
             let again = below(8) == 0;
@@ -89,7 +164,6 @@ impl Client {
     fn twin(&self) -> Self {
         Self {
             number: self.number,
-            acts: 0,
             manners: self.manners,
             apis: self.apis.clone(),
             engines: self.engines.clone(),
@@ -134,7 +208,7 @@ impl Client {
     }
 }
 
-/// A request, of few actors about few things.
+/// A request. Its kinds are in the order that [`Acts`] cuts out of: on posts, names, likes.
 fn draw(random: &SeededRandom, manners: Manners, number: usize, known: Option<Version>) -> Ask {
     let below = |bound: u64| random.next_u64() % bound;
     let post = below(manners.things) as u8;
@@ -150,17 +224,17 @@ fn draw(random: &SeededRandom, manners: Manners, number: usize, known: Option<Ve
         8..11 => Act::Like(post),
         11 => Act::Unlike(post),
         12..15 => Act::Comment(post, format!("comment {number}")),
+        15..20 => Act::Register(handle(), format!("name {}", below(2))),
         20 => Act::Create(post),
         21..25 => Act::Like(post),
-        25..28 => Act::Unlike(post),
-        _ => Act::Register(handle(), format!("name {}", below(2))),
+        _ => Act::Unlike(post),
     };
-    let Ok(actor) = Actor::parse(&format!("actor{}", below(3))) else {
+    let Ok(actor) = Actor::parse(&format!("actor{}", below(manners.actors))) else {
         unreachable!("it is one");
     };
     Ask {
         number,
-        keyed: below(10) < 8,
+        keyed: below(10) < manners.keyed,
         actor,
         act,
         if_match: known.filter(|_| below(8) == 0),

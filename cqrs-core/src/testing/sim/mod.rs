@@ -58,11 +58,13 @@ mod sleep;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod traps;
 mod turns;
 mod wire;
 mod world;
 
 pub use node::{Node, NodeId};
 pub use plan::{Fault, Plan, Planned, shrink};
+pub use traps::{Snap, Trap};
 pub use wire::{Reply, Unanswered, Wire};
 pub use world::Sim;

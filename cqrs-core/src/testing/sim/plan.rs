@@ -7,7 +7,7 @@ use crate::testing::SeededRandom;
 use crate::time::Random;
 
 use super::node::NodeId;
-use super::wire::pair;
+use super::traps::Trap;
 use super::world::{Sim, micros};
 
 /// Something that goes wrong.
@@ -54,13 +54,11 @@ pub enum Fault {
         /// How far, in milliseconds.
         millis: i64,
     },
-    /// Whatever the simulation calls so: see [`Plan::with`].
-    Special {
-        /// What.
-        name: &'static str,
-        /// A number for it to make use of.
-        draw: u64,
-    },
+    /// Processes fall into these, one after another: see [`Sim::set_traps`]. Only the simulation knows its words, so that
+    /// none is [drawn](Plan::draw).
+    Traps(Vec<Trap>),
+    /// Whatever the simulation calls so: see [`Sim::follow_with`].
+    Special(&'static str),
 }
 
 /// A fault and its time.
@@ -140,10 +138,9 @@ impl Plan {
         plan.sorted()
     }
 
-    /// The same with a [`Fault::Special`] more.
+    /// The same with `fault` more.
     #[must_use]
-    pub fn with(mut self, at: Duration, name: &'static str, draw: u64) -> Self {
-        let fault = Fault::Special { name, draw };
+    pub fn with(mut self, at: Duration, fault: Fault) -> Self {
         self.0.push(Planned { at, fault });
         self.sorted()
     }
@@ -157,22 +154,18 @@ impl Plan {
 impl Sim {
     /// Lets the faults of `plan` happen, from now on. Special ones do nothing: see [`follow_with`](Self::follow_with).
     pub fn follow(&self, plan: Plan) {
-        self.follow_with(plan, |_, _| {});
+        self.follow_with(plan, |_| {});
     }
 
     /// The same, where `special` does what is special.
-    pub fn follow_with(
-        &self,
-        plan: Plan,
-        special: impl Fn(&'static str, u64) + Clone + Send + 'static,
-    ) {
+    pub fn follow_with(&self, plan: Plan, special: impl Fn(&'static str) + Clone + Send + 'static) {
         for Planned { at, fault } in plan.0 {
             let (sim, special) = (self.clone(), special.clone());
             self.after(at, move || sim.inject(fault, special));
         }
     }
 
-    fn inject(&self, fault: Fault, special: impl Fn(&'static str, u64)) {
+    fn inject(&self, fault: Fault, special: impl Fn(&'static str)) {
         let sim = self.clone();
         match fault {
             Fault::Crash { node, polls, down } => {
@@ -186,19 +179,7 @@ impl Sim {
                 self.pause(node);
                 self.after(span, move || sim.resume(node));
             }
-            Fault::Cut { a, b, span } => {
-                *self.state().cut.entry(pair(a, b)).or_default() += 1;
-                self.note(a, || format!("is cut off from {}", self.name_of(b)));
-                self.after(span, move || {
-                    let mut state = sim.state();
-                    if let Some(cuts) = state.cut.get_mut(&pair(a, b)) {
-                        *cuts -= 1;
-                        if *cuts == 0 {
-                            state.cut.remove(&pair(a, b));
-                        }
-                    }
-                });
-            }
+            Fault::Cut { a, b, span } => self.cut(a, b, span),
             Fault::Flaky {
                 engine,
                 percent,
@@ -214,7 +195,8 @@ impl Sim {
                     .push((until, percent));
             }
             Fault::Skew { node, millis } => self.skew(node, millis),
-            Fault::Special { name, draw } => special(name, draw),
+            Fault::Traps(traps) => self.set_traps(traps),
+            Fault::Special(name) => special(name),
         }
     }
 }

@@ -98,6 +98,7 @@ impl Sim {
             let mut state = self.state();
             state.cut.clear();
             state.flaky.clear();
+            state.traps.clear();
             state.places.iter_mut().for_each(|place| place.fuse = None);
             state.places.len()
         };

@@ -229,3 +229,83 @@ fn a_plan_is_shrunk_to_what_is_needed() {
     let fails = |plan: &Plan| needed.iter().all(|fault| plan.0.contains(fault));
     assert_eq!(shrink(plan, fails).0, needed);
 }
+
+/// A process that says "ask" each 10 ms, waits 5 ms for the answer, and falls into `traps`: when each word arrived, and when
+/// it was through with it, in milliseconds.
+fn trapped(seed: u64, traps: Vec<Trap>) -> (Vec<u128>, Vec<u128>) {
+    let sim = Sim::new(seed);
+    let store = sim.engine("store");
+    let (arrived, done) = (
+        Arc::new(Mutex::new(Vec::new())),
+        Arc::new(Mutex::new(Vec::new())),
+    );
+    let (there, back) = (Arc::clone(&arrived), Arc::clone(&done));
+    sim.node("p", move |node| {
+        let (there, back) = (Arc::clone(&there), Arc::clone(&back));
+        let (wire, timer) = (node.wire(store), node.clone());
+        node.spawn(async move {
+            loop {
+                timer.sleep(10 * MILLI).await;
+                let (there, now) = (Arc::clone(&there), timer.sim().clone());
+                let run = move || there.lock().unwrap().push(now.elapsed().as_millis());
+                let _ = wire.call("ask", 5 * MILLI, run).await;
+                back.lock().unwrap().push(timer.sim().elapsed().as_millis());
+            }
+        });
+    });
+    sim.follow(Plan::default().with(Duration::ZERO, Fault::Traps(traps)));
+    sim.run_for(120 * MILLI);
+    sim.close();
+    let (arrived, done) = (arrived.lock().unwrap(), done.lock().unwrap());
+    (arrived.clone(), done.clone())
+}
+
+#[test]
+fn a_trap_springs_once_the_one_before_it_has() {
+    let trap = |snap| Trap { word: "ask", snap };
+    let chain = vec![
+        trap(Snap::Before(30 * MILLI)),
+        trap(Snap::After(50 * MILLI)),
+    ];
+    let (arrived, done) = trapped(8, chain);
+    // The first word is said late, the second is heard late.
+    assert!((40..44).contains(&arrived[0]), "{arrived:?}");
+    assert!((40..46).contains(&done[0]), "{done:?}");
+    assert!((50..58).contains(&arrived[1]), "{arrived:?}");
+    assert!((100..110).contains(&done[1]), "{done:?}");
+    assert_eq!(arrived.len(), 3);
+    let other = Trap {
+        word: "another",
+        snap: Snap::Before(50 * MILLI),
+    };
+    let (arrived, _) = trapped(8, vec![other, trap(Snap::Before(50 * MILLI))]);
+    assert!(arrived.len() > 8, "{arrived:?}");
+}
+
+#[test]
+fn a_process_crashes_at_the_very_word() {
+    let word = "ask";
+    let snap = Snap::Crash(40 * MILLI);
+    let (arrived, done) = trapped(9, vec![Trap { word, snap }]);
+    // It was said, and nothing came of the answer.
+    assert!((10..12).contains(&arrived[0]), "{arrived:?}");
+    assert!((60..66).contains(&done[0]), "{done:?}");
+}
+
+#[test]
+fn a_late_word_arrives_when_all_that_was_said_meanwhile_is_given_up() {
+    let word = "ask";
+    let snap = Snap::Late(60 * MILLI);
+    let (arrived, done) = trapped(10, vec![Trap { word, snap }]);
+    assert!((70..72).contains(&arrived[0]), "{arrived:?}");
+    // The caller has given it up long before, and others after it.
+    assert!((15..17).contains(&done[0]) && done[3] < 70, "{done:?}");
+}
+
+#[test]
+fn a_lost_word_never_arrives_and_is_known_to_be_lost_at_once() {
+    let (word, snap) = ("ask", Snap::Lost);
+    let (arrived, done) = trapped(11, vec![Trap { word, snap }]);
+    assert!((10..12).contains(&done[0]), "{done:?}");
+    assert!((20..24).contains(&arrived[0]), "{arrived:?}");
+}

@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 
 use super::node::NodeId;
 use super::sleep::Sleep;
+use super::traps::Snap;
 use super::world::Sim;
 
 /// A call that got no answer. Whether it took effect, or will, is unknown.
@@ -18,8 +19,8 @@ pub struct Unanswered;
 /// What goes from one place to another.
 #[derive(Debug, Clone)]
 pub struct Wire {
-    sim: Sim,
-    from: NodeId,
+    pub(super) sim: Sim,
+    pub(super) from: NodeId,
     to: NodeId,
 }
 
@@ -88,10 +89,26 @@ impl Wire {
         limit: Duration,
         run: impl FnOnce(Reply<R>) + Send + 'static,
     ) -> Result<R, Unanswered> {
+        let snap = self.sim.spring(what);
+        if let Some(snap) = snap {
+            let text = || format!("falls into a trap at `{what}`: {snap:?}");
+            self.sim.note(self.from, text);
+        }
+        self.before(snap).await;
         let (sender, answer) = oneshot::channel();
         let percent = self.sim.trouble(self.to);
-        let (there, back) = (self.fate(percent / 2), self.fate(percent / 2));
+        let (mut there, back) = (self.fate(percent / 2), self.fate(percent / 2));
+        match snap {
+            Some(Snap::Late(span)) => there = Fate::Arrives(span),
+            Some(Snap::Lost) => there = Fate::Breaks,
+            Some(Snap::Before(_) | Snap::After(_) | Snap::Crash(_)) | None => {}
+        }
         self.send(there, back, sender, run);
+        if let Some(Snap::Late(span)) = snap {
+            // Over just before it arrives.
+            let cut = span.saturating_sub(Duration::from_millis(1));
+            self.sim.cut(self.from, self.to, cut);
+        }
         let deadline = pin!(Sleep::new(self.sim.clone(), limit));
         let answered = match select(answer, deadline).await {
             Either::Left((answer, _)) => answer.map_err(|_| Unanswered),
@@ -106,6 +123,7 @@ impl Wire {
                 format!("no answer to `{what}` from {to} ({there:?}, {back:?})")
             });
         }
+        self.after(snap).await;
         answered
     }
 
@@ -154,6 +172,22 @@ impl Wire {
 }
 
 impl Sim {
+    /// Two places cannot reach each other for `span`.
+    pub(super) fn cut(&self, a: NodeId, b: NodeId, span: Duration) {
+        *self.state().cut.entry(pair(a, b)).or_default() += 1;
+        self.note(a, || format!("is cut off from {}", self.name_of(b)));
+        let sim = self.clone();
+        self.after(span, move || {
+            let mut state = sim.state();
+            if let Some(cuts) = state.cut.get_mut(&pair(a, b)) {
+                *cuts -= 1;
+                if *cuts == 0 {
+                    state.cut.remove(&pair(a, b));
+                }
+            }
+        });
+    }
+
     /// Whether a message gets from one place to the other now.
     pub(super) fn reaches(&self, from: NodeId, to: NodeId) -> bool {
         let state = self.state();

@@ -11,6 +11,7 @@ use crate::time::{Clock, Random, Timestamp};
 
 use super::node::{Node, NodeId};
 use super::tasks::{Ready, Task, TaskId};
+use super::traps::Chain;
 
 /// The moment at which every simulation begins.
 pub(super) const EPOCH_MILLIS: i64 = 1_700_000_000_000;
@@ -51,6 +52,8 @@ pub(super) struct State {
     pub(super) cut: BTreeMap<(NodeId, NodeId), u32>,
     /// Of a hundred calls to this place, so many go wrong, for each fault that says so.
     pub(super) flaky: BTreeMap<NodeId, Vec<(u64, u8)>>,
+    /// What processes will fall into.
+    pub(super) traps: Vec<Chain>,
     digest: u64,
     history: Option<Vec<String>>,
     pub(super) running: Option<TaskId>,
@@ -85,6 +88,7 @@ impl Sim {
                 places: Vec::new(),
                 cut: BTreeMap::new(),
                 flaky: BTreeMap::new(),
+                traps: Vec::new(),
                 digest: 0xcbf2_9ce4_8422_2325,
                 history: None,
                 running: None,
