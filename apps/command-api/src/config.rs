@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 
 use cqrs_kafka::KafkaConfig;
-use cqrs_mongo::MongoOptions;
+use cqrs_mongo::{MongoOptions, Tailing};
 use cqrs_mssql::MssqlOptions;
 use cqrs_postgres::{PgOptions, PgPool};
 use http_kit::{ConfigError, Settings};
@@ -89,7 +89,12 @@ impl Config {
             Some(Self {
                 listen,
                 authentication,
-                log: MongoOptions { partitions, ..log },
+                log: MongoOptions {
+                    partitions,
+                    // Only the ledger's fold follows the log here.
+                    tailing: Tailing::Loose,
+                    ..log
+                },
                 ledger: ledger?,
                 messages: messages?,
             })

@@ -2,7 +2,11 @@
 //!
 //! Whoever inserts the next number has moved the book on; whoever loses that insert stands somewhere else than it
 //! believed. Old documents are removed far behind the last one.
+//!
+//! Who has just moved a book on knows where it stands, and does not ask. Where another was there meanwhile, the insert is lost.
 
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use cqrs_core::Partition;
@@ -20,6 +24,25 @@ const KEPT: u64 = 10_000;
 const TIDY_EVERY: u64 = 500;
 /// So many moves as are kept take longer than this, by far: who took no longer cannot have met a removed number.
 const QUICK: Duration = Duration::from_secs(1);
+
+/// A book's collection, and what its numbers begin with there.
+type Key = (&'static str, String);
+
+/// Where this process has last moved each book to.
+#[derive(Default)]
+pub(crate) struct Moved(Mutex<HashMap<Key, Last>>);
+
+impl Moved {
+    fn take(&self, book: &Key) -> Option<Last> {
+        let mut moved = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        moved.remove(book)
+    }
+
+    fn put(&self, book: Key, last: Last) {
+        let mut moved = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        moved.insert(book, last);
+    }
+}
 
 /// The book of one name about one partition.
 pub(crate) struct Book<'a> {
@@ -52,6 +75,18 @@ impl<'a> Book<'a> {
         }
     }
 
+    /// The last entry, where this process has inserted it a moment ago and `fits`; else as the server has it.
+    pub(crate) async fn last_if(
+        &self,
+        fits: impl FnOnce(&Last) -> bool,
+    ) -> Result<Last, StoreFailure> {
+        let moved = self.store.moved().take(&self.name());
+        match moved.filter(|last| last.asked.elapsed() <= QUICK && fits(last)) {
+            Some(last) => Ok(last),
+            None => self.last().await,
+        }
+    }
+
     /// The last entry.
     pub(crate) async fn last(&self) -> Result<Last, StoreFailure> {
         let asked = Instant::now();
@@ -78,6 +113,11 @@ impl<'a> Book<'a> {
         entry.insert("_id", self.key(number));
         entry.insert("number", int(number));
         let entry = RawDocumentBuf::try_from(entry).map_err(StoreFailure::new)?;
+        let moved = Last {
+            number,
+            doc: Some(entry.clone()),
+            asked: Instant::now(),
+        };
         let book = self.store.collection(self.collection);
         let insert = async move { book.insert_one(entry).await };
         match call(self.store.call_timeout(), insert).await {
@@ -91,6 +131,7 @@ impl<'a> Book<'a> {
         if number.is_multiple_of(TIDY_EVERY) && number > KEPT {
             self.tidy(number - KEPT).await?;
         }
+        self.store.moved().put(self.name(), moved);
         Ok(true)
     }
 
@@ -100,6 +141,10 @@ impl<'a> Book<'a> {
         let delete = async move { book.delete_many(old).await };
         call(self.store.call_timeout(), delete).await?;
         Ok(())
+    }
+
+    fn name(&self) -> Key {
+        (self.collection, self.prefix.clone())
     }
 
     /// Ordered like the numbers: as text, with as many digits as there ever are.

@@ -28,7 +28,8 @@ impl CheckpointStore for MongoStore {
         to: Position,
     ) -> Result<bool, CheckpointError> {
         let book = Book::new(self, CHECKPOINTS, consumer, partition);
-        let last = book.last().await.map_err(failed)?;
+        let stands = |last: &Last| position(last).is_ok_and(|position| position == from);
+        let last = book.last_if(stands).await.map_err(failed)?;
         if position(&last).map_err(failed)? != from {
             return Ok(false);
         }

@@ -128,9 +128,10 @@ impl Engine for Driver {
         }
     }
 
-    async fn head(&self) -> Result<Position, StoreFailure> {
-        let last = self.find(doc! {}, doc! { "_id": -1 }, 1).await?;
-        Ok(last.first().map_or(Position::START, |stub| stub.position))
+    async fn head(&self, known: Position) -> Result<Position, StoreFailure> {
+        let past = doc! { "_id": { "$gt": int(known.get()) } };
+        let last = self.find(past, doc! { "_id": -1 }, 1).await?;
+        Ok(last.first().map_or(known, |stub| stub.position))
     }
 
     async fn after(&self, position: Position, limit: usize) -> Result<Vec<Stub>, StoreFailure> {

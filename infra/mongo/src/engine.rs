@@ -51,8 +51,8 @@ pub(crate) trait Engine: Time + Clone + Send + Sync + 'static {
     /// Inserts in order, up to the first that meets a duplicate key; durable on a majority.
     fn insert(&self, docs: Vec<Arc<RawDocumentBuf>>) -> impl Future<Output = Inserted> + Send;
 
-    /// The last position.
-    fn head(&self) -> impl Future<Output = Result<Position, StoreFailure>> + Send;
+    /// The last position; at least `known`, past which alone it is looked for.
+    fn head(&self, known: Position) -> impl Future<Output = Result<Position, StoreFailure>> + Send;
 
     /// The commits after a position, in order, without a hole, at most so many.
     fn after(

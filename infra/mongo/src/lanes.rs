@@ -170,7 +170,8 @@ impl<E: Engine> TailLog for Lanes<E> {
 
     async fn head(&self, partition: Partition) -> Result<Position, ReadError> {
         let lane = self.lane(partition)?;
-        let head = lane.engine.head().await.map_err(read::store)?;
+        let head = lane.engine.head(Position::START).await;
+        let head = head.map_err(read::store)?;
         lane.tail.reached(head);
         Ok(head)
     }

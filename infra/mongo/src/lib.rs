@@ -57,6 +57,6 @@ pub use error::{OpenError, StoreFailure};
 #[cfg(feature = "driver")]
 pub use import::MongoImport;
 #[cfg(feature = "driver")]
-pub use options::MongoOptions;
+pub use options::{MongoOptions, Tailing};
 #[cfg(feature = "driver")]
 pub use store::MongoStore;

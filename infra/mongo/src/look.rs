@@ -1,12 +1,13 @@
 //! Sees what other processes append, while somebody waits for it.
 //!
 //! A change stream where the server has them, and looking again: after 5 to 250 ms where there is no change stream,
-//! every second beside one. All of it only wakes readers: what they are given is read from the log.
+//! every second beside one, and where nobody is in a hurry ([`Tailing`]). All of it only wakes readers: what they are given is read from the log.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::Engine;
+use crate::options::Tailing;
 use crate::tail::Tail;
 
 const POLL_MIN: Duration = Duration::from_millis(5);
@@ -15,10 +16,13 @@ const POLL_MAX: Duration = Duration::from_millis(250);
 pub(crate) const AWAIT: Duration = Duration::from_secs(1);
 
 /// Looks at one partition's head while somebody waits, until its tail is closed.
-pub(crate) async fn look<E: Engine>(engine: E, tail: Arc<Tail>) {
+pub(crate) async fn look<E: Engine>(engine: E, tail: Arc<Tail>, tailing: Tailing) {
     let mut pause = POLL_MIN;
     while tail.wanted().await {
-        let span = if tail.is_streaming() { AWAIT } else { pause };
+        let span = match tailing {
+            Tailing::Close if !tail.is_streaming() => pause,
+            Tailing::Close | Tailing::Loose => AWAIT,
+        };
         tail.pause(&engine, span).await;
         let before = tail.head();
         read_head(&engine, &tail).await;
@@ -30,7 +34,7 @@ pub(crate) async fn look<E: Engine>(engine: E, tail: Arc<Tail>) {
 }
 
 pub(crate) async fn read_head<E: Engine>(engine: &E, tail: &Tail) {
-    match engine.head().await {
+    match engine.head(tail.head()).await {
         Ok(head) => tail.reached(head),
         Err(failure) => tail.failed(failure),
     }

@@ -29,7 +29,8 @@ impl RelayMarks for MongoStore {
         mark: &RelayMark,
     ) -> Result<bool, RelayMarksError> {
         let book = Book::new(self, MARKS, relay, partition);
-        let last = book.last().await.map_err(failed)?;
+        let last = book.last_if(|last| last.number + 1 == mark.seq).await;
+        let last = last.map_err(failed)?;
         if mark.seq <= last.number {
             return Ok(false);
         }

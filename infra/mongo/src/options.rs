@@ -42,10 +42,21 @@ pub struct MongoOptions {
     pub group: usize,
     /// Streams of each partition whose head is remembered; 4,096 or more.
     pub cached_heads: usize,
+    /// How soon those who follow the log are told what other processes append.
+    pub tailing: Tailing,
+}
+
+/// How a store learns what other processes append, while somebody waits for it. Of its own appends it always knows at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tailing {
+    /// At once: by a change stream where the server has them, else by a look after 5 to 250 ms.
+    Close,
+    /// By a look each second: where nobody is in a hurry, the server has that much less to do.
+    Loose,
 }
 
 impl MongoOptions {
-    /// The defaults, for `database` at `uri`: four partitions, 24 connections.
+    /// The defaults, for `database` at `uri`: four partitions, 24 connections, close tailing.
     #[must_use]
     pub fn new(uri: impl Into<String>, database: impl Into<String>) -> Self {
         Self {
@@ -61,6 +72,7 @@ impl MongoOptions {
             stream_queue: 1_024,
             group: 500,
             cached_heads: 16_384,
+            tailing: Tailing::Close,
         }
     }
 

@@ -9,13 +9,14 @@ use mongodb::{Client, Collection, Database};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
+use crate::book::Moved;
 use crate::committer::{Committer, Limits};
 use crate::driver::Driver;
 use crate::error::OpenError;
 use crate::lanes::{Lane, Lanes};
 use crate::look;
 use crate::open::{self, Purpose};
-use crate::options::MongoOptions;
+use crate::options::{MongoOptions, Tailing};
 use crate::queue::{Bounds, Queue};
 use crate::tail::Tail;
 use crate::watch;
@@ -44,6 +45,7 @@ struct Inner {
     namespace: Uuid,
     call_timeout: Duration,
     lanes: Lanes<Driver>,
+    moved: Moved,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -80,7 +82,7 @@ impl MongoStore {
             give_up: options.give_up,
             cached_heads: options.cached_heads,
         };
-        let (mut lanes, mut tasks) = (Vec::new(), Vec::new());
+        let (mut lanes, mut tasks, mut watched) = (Vec::new(), Vec::new(), Vec::new());
         for partition in Partition::all(options.partitions) {
             let driver = Driver {
                 log: opened
@@ -104,17 +106,24 @@ impl MongoStore {
                 limits,
             );
             tasks.push(tokio::spawn(committer.run()));
-            tasks.push(tokio::spawn(look::look(driver.clone(), Arc::clone(&tail))));
-            // Not waited for at the end: the server may hold its last question a while.
-            drop(tokio::spawn(watch::stream(
+            tasks.push(tokio::spawn(look::look(
                 driver.clone(),
                 Arc::clone(&tail),
+                options.tailing,
             )));
+            watched.push((driver.clone(), Arc::clone(&tail)));
             lanes.push(Lane {
                 engine: driver,
                 queue,
                 tail,
             });
+        }
+        if options.tailing == Tailing::Close {
+            // Not waited for at the end: the server may hold its last question a while.
+            drop(tokio::spawn(watch::stream(
+                opened.database.clone(),
+                watched,
+            )));
         }
         tracing::info!(store = %opened.store_id, partitions = options.partitions, "store opened");
         Ok(Self {
@@ -125,6 +134,7 @@ impl MongoStore {
                 namespace: opened.namespace,
                 call_timeout: options.call_timeout,
                 lanes: Lanes { writer, lanes },
+                moved: Moved::default(),
                 tasks: Mutex::new(tasks),
             }),
         })
@@ -195,6 +205,10 @@ impl MongoStore {
 
     pub(crate) fn collection(&self, name: &str) -> Collection<RawDocumentBuf> {
         self.inner.database.collection(name)
+    }
+
+    pub(crate) fn moved(&self) -> &Moved {
+        &self.inner.moved
     }
 
     pub(crate) fn call_timeout(&self) -> Duration {

@@ -80,6 +80,13 @@ impl Tail {
         self.seen.borrow().closed
     }
 
+    /// Waits until nothing more will be seen.
+    pub(crate) async fn closed(&self) {
+        let mut seen = self.seen.subscribe();
+        // The sender lives as long as what is borrowed here.
+        drop(seen.wait_for(|seen| seen.closed).await);
+    }
+
     pub(crate) fn head(&self) -> Position {
         Position::new(self.seen.borrow().head)
     }
@@ -125,9 +132,7 @@ impl Tail {
 
     /// Pauses, no longer than until the tail is closed.
     pub(crate) async fn pause(&self, time: &impl Time, pause: Duration) {
-        let mut seen = self.seen.subscribe();
         // Both ends of a pause are as good.
-        let closed = pin!(seen.wait_for(|seen| seen.closed));
-        drop(select(pin!(time.sleep(pause)), closed).await);
+        select(pin!(time.sleep(pause)), pin!(self.closed())).await;
     }
 }

@@ -196,10 +196,10 @@ impl Engine for MemoryEngine {
         answer
     }
 
-    async fn head(&self) -> Result<Position, StoreFailure> {
+    async fn head(&self, known: Position) -> Result<Position, StoreFailure> {
         self.read(|state| {
             let last = state.log.last_key_value();
-            last.map_or(Position::START, |(_, stub)| stub.position)
+            last.map_or(known, |(_, stub)| stub.position.max(known))
         })
         .await
     }

@@ -246,7 +246,7 @@ impl<E: Engine> Committer<E> {
             }
         }
         if self.head.is_none() {
-            self.reached(self.engine.head().await?);
+            self.reached(self.engine.head(Position::START).await?);
         }
         self.read_heads(missing).await
     }

@@ -122,7 +122,10 @@ impl<E: Engine> Committer<E> {
             // Too far behind to read all of it: begin anew at the end.
             self.heads.clear();
             let head = self
-                .ask(batch, |engine| async move { engine.head().await })
+                .ask(
+                    batch,
+                    |engine| async move { engine.head(Position::START).await },
+                )
                 .await?;
             self.reached(head);
         }

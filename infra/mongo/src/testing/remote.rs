@@ -15,6 +15,7 @@ use crate::engine::{Documents, Engine, Inserted, Slice, Time};
 use crate::error::StoreFailure;
 use crate::lanes::{Lane, Lanes};
 use crate::look;
+use crate::options::Tailing;
 use crate::queue::{Bounds, Queue};
 use crate::record::Stub;
 use crate::tail::Tail;
@@ -90,7 +91,11 @@ impl SimulatedLog {
             let (jobs, seen) = (Arc::clone(&queue), Arc::clone(&tail));
             let committer = Committer::new(engine.clone(), partition, writer, jobs, seen, limits);
             node.spawn(committer.run());
-            node.spawn(look::look(engine.clone(), Arc::clone(&tail)));
+            node.spawn(look::look(
+                engine.clone(),
+                Arc::clone(&tail),
+                Tailing::Close,
+            ));
             Lane {
                 engine,
                 queue,
@@ -222,10 +227,10 @@ impl Engine for Remote {
         }
     }
 
-    async fn head(&self) -> Result<Position, StoreFailure> {
-        self.read("head", |server, partition, up_to| {
-            let all = server.stubs(partition, up_to, |_| true);
-            all.last().map_or(Position::START, |stub| stub.position)
+    async fn head(&self, known: Position) -> Result<Position, StoreFailure> {
+        self.read("head", move |server, partition, up_to| {
+            let past = server.stubs(partition, up_to, |stub| stub.position > known);
+            past.last().map_or(known, |stub| stub.position)
         })
         .await
     }

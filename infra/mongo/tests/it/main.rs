@@ -11,4 +11,5 @@ mod opening;
 mod processes;
 mod promises;
 mod proxy;
+mod sharing;
 mod two_stores;
