@@ -8,8 +8,6 @@ mod group;
 mod marks;
 mod memory;
 mod relay;
-#[cfg(test)]
-mod relay_tests;
 mod sequencer;
 mod source;
 #[cfg(test)]

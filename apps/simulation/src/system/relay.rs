@@ -22,6 +22,7 @@ pub(crate) fn boot(node: Node, engines: &Engines) {
     let options = RelayOptions {
         max_events: 6,
         lease: Duration::from_secs(2),
+        mark_every: Duration::from_millis(100),
         backoff: backoff(),
     };
     let relay = Relay::new(NAME, node.name(), log, marks, bus, node.clone(), options);

@@ -59,9 +59,11 @@ fn taken(bus: &MemoryBus, partition: Partition) -> Vec<String> {
     taken.map(|record| record.id.to_string()).collect()
 }
 
+/// Every slice is marked.
 fn options(max_events: usize) -> RelayOptions {
     RelayOptions {
         max_events,
+        mark_every: Duration::ZERO,
         ..RelayOptions::default()
     }
 }
@@ -179,6 +181,66 @@ async fn a_dead_owner_is_followed_when_its_lease_is_over() {
         .map(|m| m.owner)
         .collect();
     assert_eq!(owners.iter().filter(|owner| *owner == "heir").count(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn marks_gather_but_not_for_long() {
+    let (marks, bus, log) = (Arc::new(MemoryRelayMarks::new()), MemoryBus::new(), log());
+    let relay = Relay::new(
+        "relay",
+        "a",
+        log.clone(),
+        Arc::clone(&marks),
+        bus.clone(),
+        Time::new(),
+        RelayOptions::default(),
+    );
+    let marked = || marks.book("relay", FIRST).pop().map(|m| m.position.get());
+    let script = async {
+        for _ in 0..100 {
+            log.append("a-3", &[("noted", "7")]);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!(taken(&bus, FIRST).len(), 106, "published at once");
+        assert_ne!(marked(), Some(103));
+        tokio::time::sleep(Duration::from_millis(101)).await;
+        assert_eq!(marked(), Some(103), "marked though nothing more came");
+        let quiet = marks.book("relay", FIRST).len();
+        assert!((9..14).contains(&quiet), "{quiet} marks in a second");
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        assert_eq!(marks.book("relay", FIRST).len(), quiet, "nothing to mark");
+        log.append("a-3", &[("noted", "8")]);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    };
+    relay.run(script).await.unwrap();
+    assert_eq!(marked(), Some(104), "an orderly end marks all");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_not_marked_is_published_again_by_whoever_takes_over() {
+    let (marks, bus, time) = (
+        Arc::new(MemoryRelayMarks::new()),
+        MemoryBus::new(),
+        Time::new(),
+    );
+    let relay = |owner: &str| {
+        let marks = Arc::clone(&marks);
+        let options = RelayOptions {
+            max_events: 1,
+            ..RelayOptions::default()
+        };
+        Relay::new("relay", owner, log(), marks, bus.clone(), time, options)
+    };
+    let dead = relay("dead");
+    let crash = tokio::time::timeout(Duration::from_millis(50), dead.run(pending())).await;
+    assert!(crash.is_err());
+    let book = marks.book("relay", FIRST);
+    assert_eq!(book.last().map(|mark| mark.position), Some(Position::START));
+    assert_eq!(bus.records(FIRST).len(), 6);
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    relay("heir").catch_up(pending()).await.unwrap();
+    assert_eq!(bus.records(FIRST).len(), 12);
+    assert_eq!(taken(&bus, FIRST), ALL);
 }
 
 #[tokio::test(start_paused = true)]
