@@ -18,6 +18,9 @@ use crate::config::Config;
 use crate::model::Activity;
 use crate::query::Queries;
 
+/// How late it may be: nobody reads here what he has just written.
+const GATHERING: Duration = Duration::from_millis(50);
+
 /// How long the brokers may take to let the consumer go.
 const GOODBYE: Duration = Duration::from_secs(10);
 
@@ -51,7 +54,10 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         let consumer = KafkaConsumer::join(kafka, topic, partitions, group)?;
         let source = BusSource::new(consumer.clone(), partitions, TokioTimer);
         let projection = PgProjection::new(models, version, model);
-        let options = RunnerOptions::default();
+        let options = RunnerOptions {
+            gathering: GATHERING,
+            ..RunnerOptions::default()
+        };
         let runner = ProjectionRunner::new(source, projection, TokioTimer, options);
         let stats = FollowerStats {
             name: "activity",

@@ -156,16 +156,20 @@ pub struct CoordinatorOptions {
     pub finish_queue: usize,
     /// How many are written at once.
     pub finish_batch: usize,
+    /// How long finishes gather, unless one has reservations, for which others may wait.
+    pub finish_every: Duration,
     /// How many events a slice of the fold holds at most, unless a single commit has more.
     pub fold_events: usize,
+    /// How long commits gather for a slice of the fold, which nobody waits for: with many, each slice costs as much as a command.
+    pub fold_every: Duration,
     /// How many slices a command folds by itself where the ledger was just opened; past them it fails, and
     /// [`run`](Coordinator::run) does the rest.
     pub fold_at_once: usize,
 }
 
 impl Default for CoordinatorOptions {
-    /// Leases of 10 s, renewed every 3 s; a sweep each second; waits of up to 12 s; 10,000 finishes, 256 at once; slices
-    /// of 500 events, 8 at once.
+    /// Leases of 10 s, renewed every 3 s; a sweep each second; waits of up to 12 s; 10,000 finishes, 256 at
+    /// once, gathered for 50 ms; slices of 500 events, one in 250 ms, 8 at once.
     fn default() -> Self {
         Self {
             lease: Duration::from_secs(10),
@@ -179,7 +183,9 @@ impl Default for CoordinatorOptions {
             backoff: Backoff::default(),
             finish_queue: 10_000,
             finish_batch: 256,
+            finish_every: Duration::from_millis(50),
             fold_events: 500,
+            fold_every: Duration::from_millis(250),
             fold_at_once: 8,
         }
     }

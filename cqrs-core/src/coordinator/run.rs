@@ -56,9 +56,9 @@ impl<L: EventLog, I: IntentStore, T: Timer> Coordinator<L, I, T> {
                 Ok(true) => failures = 0,
                 Ok(false) => {
                     failures = 0;
-                    if let Either::Left(_) =
-                        select(shutdown.as_mut(), pin!(self.inner.finishes.more())).await
-                    {
+                    let pause = || self.inner.timer.sleep(self.inner.options.finish_every);
+                    let gathered = self.inner.finishes.gathered(pause);
+                    if let Either::Left(_) = select(shutdown.as_mut(), pin!(gathered)).await {
                         // What came in meanwhile; a ledger that is away then leaves it to the fold.
                         while matches!(self.finish_some().await, Ok(true)) {}
                         return;
@@ -242,6 +242,10 @@ impl<L: EventLog, I: IntentStore, T: Timer> Follower for Folder<'_, L, I, T> {
 
     fn progress(&self) -> &Progress {
         &self.coordinator.inner.progress
+    }
+
+    fn gathering(&self) -> Duration {
+        self.coordinator.inner.options.fold_every
     }
 
     fn wake(&self, partition: Partition) -> Option<&Notify> {

@@ -146,7 +146,7 @@ async fn wait_or_wake<F: Follower>(
         }
     };
     let tired = || async {
-        match follower.patience() {
+        match follower.patience(partition) {
             Some(patience) => follower.timer().sleep(patience).await,
             None => std::future::pending().await,
         }
@@ -163,7 +163,14 @@ async fn wait_or_wake<F: Follower>(
                     return Ok(());
                 }
             }
-            Either::Right((more, _)) => return more,
+            Either::Right((Ok(()), _)) => {
+                let gathering = follower.gathering();
+                if !gathering.is_zero() {
+                    select(woken, pin!(follower.timer().sleep(gathering))).await;
+                }
+                return Ok(());
+            }
+            Either::Right((failed, _)) => return failed,
         }
     }
 }

@@ -83,9 +83,14 @@ pub(crate) trait Follower: Send + Sync {
         let _ = partition;
         None
     }
-    /// How long it waits at the end of the log at most before it steps again.
-    fn patience(&self) -> Option<Duration> {
+    /// How long it waits at the end of `partition` at most before it steps again.
+    fn patience(&self, partition: Partition) -> Option<Duration> {
+        let _ = partition;
         None
+    }
+    /// How long it lets commits gather once it has waited for one.
+    fn gathering(&self) -> Duration {
+        Duration::ZERO
     }
     /// Called where it has waited so long after `after`: whether to step again, and so to begin the wait anew.
     fn tired(&self, partition: Partition, after: Position) -> impl Future<Output = bool> + Send {

@@ -51,19 +51,23 @@ pub struct RunnerOptions {
     /// How long a projection waits at the end of the log at most, before it asks its store where its checkpoint
     /// stands: a database that loses its tail in a crash takes it back, and nobody tells.
     pub look_again: Duration,
+    /// How long a projection that has waited at the end of the log lets events gather, once there are some: where nobody is in a
+    /// hurry, a slice of several costs hardly more than one of one.
+    pub gathering: Duration,
     /// Whether a projection reads its next slice while it writes one: a history is applied sooner, and twice as much of it is in
     /// memory. At the end of the log it only asks for nothing.
     pub read_ahead: bool,
 }
 
 impl Default for RunnerOptions {
-    /// 500 events, 3 attempts, the default pauses, 5 s; nothing is read ahead.
+    /// 500 events, 3 attempts, the default pauses, 5 s; nothing is waited for or read ahead.
     fn default() -> Self {
         Self {
             max_events: 500,
             attempts: 3,
             backoff: Backoff::default(),
             look_again: Duration::from_secs(5),
+            gathering: Duration::ZERO,
             read_ahead: false,
         }
     }

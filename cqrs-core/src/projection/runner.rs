@@ -326,7 +326,11 @@ where
         self.lane(partition).map(|lane| &lane.wake)
     }
 
-    fn patience(&self) -> Option<Duration> {
+    fn gathering(&self) -> Duration {
+        self.options.gathering
+    }
+
+    fn patience(&self, _: Partition) -> Option<Duration> {
         Some(self.options.look_again).filter(|_| !mutant("trust the checkpoint for ever"))
     }
 

@@ -3,6 +3,7 @@
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use super::{Pages, Paused, ZERO, at, rows, seen};
 use crate::follow::RunnerOptions;
@@ -44,6 +45,39 @@ async fn a_poisonous_event_parks_its_stream_only_and_is_released_in_order() {
     let expected = rows([("a-1", &[1, 2, 3, 4, 5]), ("a-2", &[1, 2])]);
     runner.projection().read(|seen| assert_eq!(*seen, expected));
     assert_eq!(progress.parked_count(), 0);
+}
+
+/// In slices as few as the gathering allows, and none later than it.
+#[tokio::test(start_paused = true)]
+async fn events_gather_where_nobody_is_in_a_hurry() {
+    let (log, broken) = (Pages::default(), Arc::new(AtomicBool::new(false)));
+    let options = RunnerOptions {
+        gathering: Duration::from_millis(50),
+        ..RunnerOptions::default()
+    };
+    let runner = ProjectionRunner::new(log.clone(), seen(&broken), Paused, options);
+    let progress = runner.progress();
+    let script = async {
+        Paused.sleep(Duration::from_millis(1)).await;
+        for _ in 0..4 {
+            log.append("a-1", &[("noted", "ok")]);
+            Paused.sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!(
+            progress.position(ZERO),
+            Position::START,
+            "40 ms after the first"
+        );
+        Paused.sleep(Duration::from_millis(11)).await;
+        assert_eq!(
+            progress.position(ZERO),
+            Position::new(4),
+            "51 ms after the first"
+        );
+    };
+    runner.run(script).await.unwrap();
+    let due = rows([("a-1", &[1, 2, 3, 4])]);
+    runner.projection().read(|seen| assert_eq!(*seen, due));
 }
 
 /// A database that loses its tail in a crash takes rows and checkpoint back together, and tells nobody.
