@@ -36,6 +36,11 @@ impl Seen {
         let position = self.positions.get(usize::from(at.partition.index()));
         position.is_some_and(|position| *position >= at.position)
     }
+
+    /// Whether there is no such partition, where nobody can wait for anything.
+    fn lacks(&self, at: LogPosition) -> bool {
+        !self.positions.is_empty() && usize::from(at.partition.index()) >= self.positions.len()
+    }
 }
 
 /// Somebody who waits.
@@ -68,14 +73,12 @@ impl Looking {
         let mut wanted = waiting.subscribe();
         let mut pause = FIRST;
         loop {
-            if *wanted.borrow_and_update() == 0 {
+            if *wanted.borrow_and_update() > 0 {
+                tokio::time::sleep(pause).await;
+            } else if wanted.wait_for(|waiting| *waiting > 0).await.is_err() {
                 // The sender lives as long as `self`.
-                if wanted.wait_for(|waiting| *waiting > 0).await.is_err() {
-                    return;
-                }
-                pause = FIRST;
+                return;
             }
-            tokio::time::sleep(pause).await;
             let moved = match ask().await {
                 Ok(positions) => seen.send_if_modified(|seen| {
                     let moved = seen.positions != positions;
@@ -101,7 +104,7 @@ impl Looking {
         self.0.seen.borrow().has(at)
     }
 
-    /// Completes once `at` is reached, or once there was no answer.
+    /// Completes once `at` is reached, there is no such partition, or there was no answer.
     pub(crate) async fn reached(&self, at: LogPosition) {
         let Shared { seen, waiting } = &*self.0;
         let mut changes = seen.subscribe();
@@ -109,7 +112,7 @@ impl Looking {
         let _waiting = Waiting::on(waiting);
         // The sender lives as long as `self`, so that the wait cannot fail.
         let _ = changes
-            .wait_for(|seen| seen.has(at) || seen.failures > failures)
+            .wait_for(|seen| seen.has(at) || seen.lacks(at) || seen.failures > failures)
             .await;
     }
 }
@@ -159,6 +162,15 @@ mod tests {
         assert!(looking.has(at(1, 5)) && !looking.has(at(1, 6)));
         tokio::time::sleep(Duration::from_secs(9)).await;
         assert!(asked.load(Ordering::Acquire) <= 6);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_where_there_is_no_such_partition() {
+        let looking = Looking::default();
+        let asked = run(&looking);
+        looking.reached(at(2, 1)).await;
+        assert_eq!(asked.load(Ordering::Acquire), 1);
+        assert!(!looking.has(at(2, 1)));
     }
 
     #[tokio::test(start_paused = true)]

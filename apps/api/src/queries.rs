@@ -12,7 +12,7 @@ use social_domain::{ActorId, CommentId, Handle, PostId};
 use social_read_model::{
     AuthorKey, Missing, PageRequest, PostFilter, QueryError, SocialQueries, Sort, Tokens,
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use crate::answers::visible;
 use crate::commands::id;
@@ -120,6 +120,7 @@ impl<Q: SocialQueries> QueryEdge<Q> {
         F: Future<Output = Result<T, QueryError>> + Send,
     {
         let deadline = Instant::now() + demand.wait;
+        self.foresee(demand, deadline).await;
         let mut pause = Duration::ZERO;
         loop {
             match ask().await {
@@ -127,10 +128,25 @@ impl<Q: SocialQueries> QueryEdge<Q> {
                 Err(QueryError::Behind { token, .. }) if Instant::now() < deadline => {
                     // At the deadline it is asked once more: that answer stands.
                     let progress = self.progress_to(token, pause);
-                    let _ = tokio::time::timeout_at(deadline, progress).await;
+                    let _ = timeout_at(deadline, progress).await;
                     pause = (pause * 3 / 2).clamp(POLL_FIRST, POLL_LONGEST);
                 }
                 Err(error) => return Err(problems::of_query(error)),
+            }
+        }
+    }
+
+    /// Waits, where somebody asks for all who wait, until that one has seen every token: else each would ask in vain first.
+    async fn foresee(&self, demand: &Demand, deadline: Instant) {
+        let Wake::Looking(looking) = &self.wake else {
+            return;
+        };
+        for token in demand.tokens.positions() {
+            if demand.wait.is_zero() || looking.has(*token) {
+                continue;
+            }
+            if timeout_at(deadline, looking.reached(*token)).await.is_err() {
+                return;
             }
         }
     }

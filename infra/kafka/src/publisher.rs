@@ -42,11 +42,11 @@ pub struct PublisherOptions {
 }
 
 impl Default for PublisherOptions {
-    /// Thirty seconds, one millisecond.
+    /// Thirty seconds; nothing waits.
     fn default() -> Self {
         Self {
             message_timeout: Duration::from_secs(30),
-            linger: Duration::from_millis(1),
+            linger: Duration::ZERO,
         }
     }
 }
