@@ -1,12 +1,17 @@
 //! Rebuild, verify, promote, roll back, cancel: beside traffic, interrupted, in another layout.
 
+mod killed;
+mod promotion;
+
+use killed::Mortal;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use cqrs_core::{
-    Batch, EventRef, ParkedStreams, Partition, Position, Projection, ProjectionRunner, ReadLog,
-    RunnerOptions, TailLog, Timer,
+    Batch, EventRef, ParkedStreams, Position, Projection, ProjectionRunner, ReadLog, RunnerOptions,
+    TailLog, Timer,
 };
 use cqrs_postgres::{
     ModelError, ModelState, ModelVersion, PgProjection, PgReplay, Promotion, ReplayError,
@@ -220,114 +225,6 @@ async fn a_rebuild_to_promotion_beside_writers_and_readers_never_goes_back() {
     );
 }
 
-/// A log that goes away after some reads of ten events each.
-struct Mortal<L> {
-    log: L,
-    reads: AtomicU64,
-    gone: tokio::sync::Notify,
-}
-
-impl<L: ReadLog> ReadLog for Mortal<L> {
-    async fn read_stream(
-        &self,
-        stream: &cqrs_core::StreamName,
-        after: cqrs_core::Version,
-        max_events: usize,
-    ) -> Result<Vec<cqrs_core::RecordedCommit>, cqrs_core::ReadError> {
-        self.log.read_stream(stream, after, max_events).await
-    }
-
-    async fn read_partition(
-        &self,
-        partition: Partition,
-        after: Position,
-        _: usize,
-    ) -> Result<Vec<cqrs_core::RecordedCommit>, cqrs_core::ReadError> {
-        let left = self.reads.load(Ordering::Acquire);
-        if left == 0 {
-            self.gone.notify_one();
-            let source = "the log is away".into();
-            return Err(cqrs_core::ReadError::Store { source });
-        }
-        self.reads.store(left - 1, Ordering::Release);
-        self.log.read_partition(partition, after, 10).await
-    }
-
-    async fn find_commit(
-        &self,
-        command: cqrs_core::CommandId,
-    ) -> Result<Option<cqrs_core::RecordedCommit>, cqrs_core::ReadError> {
-        self.log.find_commit(command).await
-    }
-}
-
-impl<L: TailLog> TailLog for Mortal<L> {
-    fn partitions(&self) -> u16 {
-        self.log.partitions()
-    }
-
-    async fn head(&self, partition: Partition) -> Result<Position, cqrs_core::ReadError> {
-        self.log.head(partition).await
-    }
-
-    async fn wait_past(
-        &self,
-        partition: Partition,
-        after: Position,
-    ) -> Result<(), cqrs_core::ReadError> {
-        self.log.wait_past(partition, after).await
-    }
-}
-
-#[tokio::test]
-#[ignore = "needs POSTGRES_URL"]
-async fn a_rebuild_that_is_killed_goes_on_where_it_was() {
-    let fixture = fixture();
-    for n in 0..100 {
-        fixture.append(n % 9, &["{}"]).await;
-    }
-    let live = fixture.models.open(&STRICT, 1).await.unwrap();
-    fixture.catch_up(&live, &STRICT).await;
-    let mortal = Mortal {
-        log: fixture.log.clone(),
-        reads: AtomicU64::new(4),
-        gone: tokio::sync::Notify::new(),
-    };
-    let mortal = Arc::new(mortal);
-    let (models, model) = (fixture.models.clone(), Arc::new(STRICT.clone()));
-    let killed = PgReplay::new(models, model, Shared(mortal.clone()), TokioTimer);
-    {
-        let lock = killed.lock().await.unwrap();
-        let rebuild = std::pin::pin!(killed.rebuild(&lock, pending()));
-        let gone = std::pin::pin!(mortal.gone.notified());
-        futures_util::future::select(rebuild, gone).await;
-    }
-    let begun = fixture
-        .models
-        .versions("counts")
-        .await
-        .unwrap()
-        .pop()
-        .unwrap();
-    assert_eq!((begun.version, begun.state), (2, ModelState::Building));
-    let at = fixture
-        .of(&begun, &STRICT)
-        .checkpoint(PARTITION)
-        .await
-        .unwrap();
-    let copied = at.position.get();
-    // The next one was being read while the fourth was copied.
-    assert!([30, 40].contains(&copied), "{copied} events were copied");
-
-    let replay = fixture.replay(&STRICT);
-    let lock = eventually_locked(&replay).await;
-    let rebuilt = replay.rebuild(&lock, pending()).await.unwrap();
-    assert_eq!(rebuilt.version, 2);
-    assert_eq!(replay.progress().state().events, 100 - copied);
-    let verified = replay.verify(&lock, 2, pending()).await.unwrap();
-    assert_eq!((verified.rows, verified.differing), (109, 0));
-}
-
 /// The server lets go of a lock once it has noticed that the connection is gone.
 async fn eventually_locked<L: ReadLog + TailLog>(replay: &Replay<L>) -> cqrs_postgres::ReplayLock {
     loop {
@@ -336,54 +233,6 @@ async fn eventually_locked<L: ReadLog + TailLog>(replay: &Replay<L>) -> cqrs_pos
             Err(ReplayError::Running) => tokio::task::yield_now().await,
             Err(error) => panic!("{error:?}"),
         }
-    }
-}
-
-#[derive(Clone)]
-struct Shared<L>(Arc<L>);
-
-impl<L: ReadLog> ReadLog for Shared<L> {
-    async fn read_stream(
-        &self,
-        stream: &cqrs_core::StreamName,
-        after: cqrs_core::Version,
-        max_events: usize,
-    ) -> Result<Vec<cqrs_core::RecordedCommit>, cqrs_core::ReadError> {
-        self.0.read_stream(stream, after, max_events).await
-    }
-
-    async fn read_partition(
-        &self,
-        partition: Partition,
-        after: Position,
-        max_events: usize,
-    ) -> Result<Vec<cqrs_core::RecordedCommit>, cqrs_core::ReadError> {
-        self.0.read_partition(partition, after, max_events).await
-    }
-
-    async fn find_commit(
-        &self,
-        command: cqrs_core::CommandId,
-    ) -> Result<Option<cqrs_core::RecordedCommit>, cqrs_core::ReadError> {
-        self.0.find_commit(command).await
-    }
-}
-
-impl<L: TailLog> TailLog for Shared<L> {
-    fn partitions(&self) -> u16 {
-        self.0.partitions()
-    }
-
-    async fn head(&self, partition: Partition) -> Result<Position, cqrs_core::ReadError> {
-        self.0.head(partition).await
-    }
-
-    async fn wait_past(
-        &self,
-        partition: Partition,
-        after: Position,
-    ) -> Result<(), cqrs_core::ReadError> {
-        self.0.wait_past(partition, after).await
     }
 }
 
@@ -417,13 +266,9 @@ async fn a_shutdown_or_a_cancel_ends_a_rebuild_and_leaves_the_live_version() {
         .unwrap_err();
     assert!(matches!(ended, ReplayError::Interrupted), "{ended:?}");
 
-    let mortal = Arc::new(Mortal {
-        log: fixture.log.clone(),
-        reads: AtomicU64::new(1),
-        gone: tokio::sync::Notify::new(),
-    });
+    let mortal = Mortal::new(&fixture.log, 1);
     let (models, model) = (fixture.models.clone(), Arc::new(STRICT.clone()));
-    let waiting = PgReplay::new(models, model, Shared(mortal.clone()), TokioTimer);
+    let waiting = PgReplay::new(models, model, mortal.clone(), TokioTimer);
     let cancel = async {
         mortal.gone.notified().await;
         replay.cancel().await.unwrap()
@@ -448,141 +293,6 @@ async fn a_shutdown_or_a_cancel_ends_a_rebuild_and_leaves_the_live_version() {
     assert_eq!(fixture.total().await, (30, 30));
     assert!(replay.cancel().await.unwrap().is_empty());
     assert_eq!(replay.rebuild(&lock, pending()).await.unwrap().version, 3);
-}
-
-#[tokio::test]
-#[ignore = "needs POSTGRES_URL"]
-async fn a_version_that_parks_more_than_the_live_one_needs_force() {
-    let fixture = fixture();
-    fixture.append(1, &["{}"]).await;
-    fixture.append(2, &["broken"]).await;
-    fixture.append(2, &["{}"]).await;
-    fixture.append(3, &["{}"]).await;
-    let live = fixture.models.open(&LENIENT, 1).await.unwrap();
-    fixture.catch_up(&live, &LENIENT).await;
-    let replay = fixture.replay(&STRICT);
-    let lock = replay.lock().await.unwrap();
-    let rebuilt = replay.rebuild(&lock, pending()).await.unwrap();
-    let parked = fixture
-        .of(&rebuilt, &STRICT)
-        .parked(PARTITION)
-        .await
-        .unwrap();
-    assert_eq!((&parked[0].stream, parked[0].waiting), (&stream(2), 2));
-    let how = Promotion::default();
-    let refused = replay.promote(&lock, 2, &how, pending()).await.unwrap_err();
-    let named = matches!(&refused, ReplayError::Parked { streams } if streams[..] == [(PARTITION, stream(2))]);
-    assert!(named, "{refused:?}");
-    assert_eq!(fixture.models.live(&STRICT).await.unwrap().version, 1);
-    let verified = replay.verify(&lock, 2, pending()).await.unwrap();
-    let tables: Vec<_> = verified
-        .differences
-        .iter()
-        .map(|d| d.table.as_str())
-        .collect();
-    assert_eq!(
-        tables,
-        ["count", "entry", "entry", "parked", "parked"],
-        "{verified:?}"
-    );
-
-    let force = Promotion { force: true, ..how };
-    replay.promote(&lock, 2, &force, pending()).await.unwrap();
-    assert_eq!(fixture.total().await, (2, 2));
-    replay.promote(&lock, 1, &how, pending()).await.unwrap();
-    assert_eq!(fixture.total().await, (4, 3));
-}
-
-#[tokio::test]
-#[ignore = "needs POSTGRES_URL"]
-async fn another_layout_is_moved_to_by_a_rebuild() {
-    let fixture = fixture();
-    for n in 0..30 {
-        fixture.append(n, &["{}"]).await;
-    }
-    let live = fixture.models.open(&STRICT, 1).await.unwrap();
-    fixture.catch_up(&live, &STRICT).await;
-    let wide = Counts {
-        layout: 2,
-        ..STRICT
-    };
-    let replay = fixture.replay(&wide);
-    let lock = replay.lock().await.unwrap();
-    let rebuilt = replay.rebuild(&lock, pending()).await.unwrap();
-    assert_eq!(rebuilt.layout, 2);
-    assert_eq!(
-        fixture.models.fed(&STRICT).await.unwrap()[..],
-        *std::slice::from_ref(&live)
-    );
-    assert_eq!(
-        fixture.models.fed(&wide).await.unwrap()[..],
-        *std::slice::from_ref(&rebuilt)
-    );
-    replay
-        .promote(&lock, 2, &Promotion::default(), pending())
-        .await
-        .unwrap();
-    let old = fixture.models.live(&STRICT).await.unwrap_err();
-    assert!(
-        matches!(
-            old,
-            ModelError::Layout {
-                found: 2,
-                known: 1,
-                ..
-            }
-        ),
-        "{old:?}"
-    );
-    let read = cqrs_postgres::PgReader::new(fixture.models.clone(), "counts", 2);
-    let read = read.begin(&[]).await.unwrap();
-    let sql = "SELECT length, n FROM {schema}.count WHERE stream = 'thing-7'";
-    let row = read.query_opt(sql, &[]).await.unwrap().unwrap();
-    assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (2, 1));
-    // Back, as long as somebody feeds the old one.
-    fixture.catch_up(&live, &STRICT).await;
-    replay
-        .promote(&lock, 1, &Promotion::default(), pending())
-        .await
-        .unwrap();
-    assert_eq!(fixture.models.live(&STRICT).await.unwrap(), live);
-}
-
-#[tokio::test]
-#[ignore = "needs POSTGRES_URL"]
-async fn a_version_that_nobody_brings_up_is_not_promoted() {
-    let fixture = fixture();
-    fixture.append(1, &["{}"]).await;
-    let live = fixture.models.open(&STRICT, 1).await.unwrap();
-    fixture.catch_up(&live, &STRICT).await;
-    let wide = Counts {
-        layout: 2,
-        ..STRICT
-    };
-    let newer = fixture.replay(&wide);
-    let lock = newer.lock().await.unwrap();
-    newer.rebuild(&lock, pending()).await.unwrap();
-    fixture.append(2, &["{}"]).await;
-    fixture.catch_up(&live, &STRICT).await;
-    let how = Promotion {
-        hold: Duration::from_millis(10),
-        attempts: 2,
-        ..Promotion::default()
-    };
-    // This one knows the old layout only, so it cannot feed the other.
-    let older = fixture.replay(&STRICT);
-    let refused = older.promote(&lock, 2, &how, pending()).await.unwrap_err();
-    assert!(
-        matches!(
-            refused,
-            ReplayError::Behind {
-                version: 2,
-                attempts: 2
-            }
-        ),
-        "{refused:?}"
-    );
-    assert_eq!(fixture.models.live(&STRICT).await.unwrap(), live);
 }
 
 #[tokio::test]
