@@ -172,7 +172,7 @@ pub use ledger::{Claimed, Ledger, LedgerError, Reservations, ReservedValue, Sett
 pub use log::{
     AppendError, AppendToLog, Appended, Commit, CommitHeader, CommitSource, EventData, EventId,
     EventLog, InvalidCommit, ReadError, ReadLog, RecordedCommit, RecordedEvent, SourceError,
-    Subscribe, Subscription, TailLog,
+    Subscribe, Subscription, TailLog, UpTo,
 };
 pub use mediator::{
     Dispatcher, Layered, Mediator, Published, Publisher, RegistrationErrors, Registry, Stack,

@@ -104,6 +104,7 @@ struct Sum {
     commits: AtomicU64,
     answers: AtomicU64,
     reads: AtomicU64,
+    polls: AtomicU64,
     failed: Mutex<Vec<(u64, String)>>,
 }
 
@@ -128,6 +129,7 @@ fn many(from: u64, count: u64) -> bool {
                         .fetch_add(outcome.commits as u64, Ordering::Relaxed);
                     sum.answers.fetch_add(outcome.answers, Ordering::Relaxed);
                     sum.reads.fetch_add(outcome.reads, Ordering::Relaxed);
+                    sum.polls.fetch_add(outcome.polls, Ordering::Relaxed);
                     bar.inc(1);
                     if let Some(violation) = outcome.violations.first() {
                         bar.println(format!("seed {}: {violation}", from + nth));
@@ -150,11 +152,12 @@ fn many(from: u64, count: u64) -> bool {
         println!("seed {seed}: {violation}");
     }
     println!(
-        "{count} seeds from {from} on in {seconds:.1} s ({:.0} a second): {} commits, {} answers, {} reads; {} broke a promise",
+        "{count} seeds from {from} on in {seconds:.1} s ({:.0} a second): {} commits, {} answers, {} reads, {} polls; {} broke a promise",
         count as f64 / seconds,
         sum.commits.into_inner(),
         sum.answers.into_inner(),
         sum.reads.into_inner(),
+        sum.polls.into_inner(),
         failed.len()
     );
     failed.is_empty()

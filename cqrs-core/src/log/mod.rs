@@ -12,12 +12,14 @@ mod commit;
 mod read;
 mod source;
 mod subscribe;
+mod up_to;
 
 pub use append::{AppendError, AppendToLog, Appended, InvalidCommit};
 pub use commit::{Commit, CommitHeader, EventData, EventId, RecordedCommit, RecordedEvent};
 pub use read::{ReadError, ReadLog, TailLog};
 pub use source::{CommitSource, SourceError};
 pub use subscribe::{Subscribe, Subscription};
+pub use up_to::UpTo;
 
 /// A whole event log: append, read, follow.
 pub trait EventLog: AppendToLog + ReadLog + TailLog {}

@@ -56,7 +56,8 @@ mod watch;
 pub use error::{OpenError, StoreFailure};
 #[cfg(feature = "driver")]
 pub use import::MongoImport;
+pub use look::Tailing;
 #[cfg(feature = "driver")]
-pub use options::{MongoOptions, Tailing};
+pub use options::MongoOptions;
 #[cfg(feature = "driver")]
 pub use store::MongoStore;

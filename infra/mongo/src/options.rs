@@ -6,6 +6,7 @@ use std::time::Duration;
 use mongodb::options::ConnectionString;
 
 use crate::error::OpenError;
+use crate::look::Tailing;
 
 /// The most partitions that a store may have.
 const MAX_PARTITIONS: u16 = 1_024;
@@ -44,15 +45,6 @@ pub struct MongoOptions {
     pub cached_heads: usize,
     /// How soon those who follow the log are told what other processes append.
     pub tailing: Tailing,
-}
-
-/// How a store learns what other processes append, while somebody waits for it. Of its own appends it always knows at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tailing {
-    /// At once: by a change stream where the server has them, else by a look after 5 to 250 ms.
-    Close,
-    /// By a look each second: where nobody is in a hurry, the server has that much less to do.
-    Loose,
 }
 
 impl MongoOptions {

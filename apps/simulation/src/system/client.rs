@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use cqrs_core::testing::SeededRandom;
 use cqrs_core::testing::sim::Node;
-use cqrs_core::{Actor, LogPosition, Random, StreamName, Timer, Version};
+use cqrs_core::{Actor, Random, StreamName, Timer, Version};
+use social_domain::Receipt;
 
 use super::api::ApiAt;
 use super::ask::{Act, Ask, Told};
@@ -129,14 +130,21 @@ impl Client {
     pub(crate) async fn run(self, node: Node) {
         let random = SeededRandom::new(node.sim().seed() ^ ((self.number as u64 + 1) << 40));
         let mut done: Vec<Ask> = Vec::new();
-        let mut known: Option<Version> = None;
+        let mut seen: Option<(Ask, Receipt)> = None;
         for nth in 0..self.manners.requests {
             let below = |bound: u64| random.next_u64() % bound;
             node.sleep(Duration::from_millis(below(700))).await;
+            if let Some((ask, receipt)) = seen.as_ref().filter(|_| below(3) == 0) {
+                // With an old token, which asks for nothing that is new.
+                self.read(&node, ask, receipt).await;
+            }
             let again = below(8) == 0;
             let ask = match done.last() {
                 Some(last) if again => last.clone(),
-                _ => draw(&random, self.manners, self.number * 1_000 + nth, known),
+                _ => {
+                    let known = seen.as_ref().map(|(_, receipt)| receipt.version);
+                    draw(&random, self.manners, self.number * 1_000 + nth, known)
+                }
             };
             if ask.keyed && below(self.manners.twins) == 0 {
                 // The same at once, by way of whichever process.
@@ -149,10 +157,9 @@ impl Client {
                 });
             }
             let told = self.ask(&node, &ask).await;
-            if let Some(Told::Done { receipt, .. }) = &told {
-                known = Some(receipt.version);
-                self.read(&node, &ask, receipt.position, receipt.version)
-                    .await;
+            if let Some(Told::Done { receipt, .. }) = told {
+                self.read(&node, &ask, &receipt).await;
+                seen = Some((ask.clone(), receipt));
             }
             if ask.keyed {
                 done.push(ask);
@@ -197,7 +204,8 @@ impl Client {
         }
     }
 
-    async fn read(&self, node: &Node, ask: &Ask, token: LogPosition, version: Version) {
+    async fn read(&self, node: &Node, ask: &Ask, receipt: &Receipt) {
+        let (token, version) = (receipt.position, receipt.version);
         let Ok(stream) = StreamName::parse(&ask.stream()) else {
             return;
         };

@@ -1,13 +1,11 @@
 //! The replayer: builds versions from the log, and moves the pointer to them.
 
 use std::future::pending;
+use std::sync::Arc;
 use std::time::Duration;
 
 use cqrs_core::testing::sim::Node;
-use cqrs_core::{
-    CommitSource, Partition, Position, ProjectionRunner, ReadLog, RecordedCommit, RunnerOptions,
-    SourceError, TailLog, Timer, mutant,
-};
+use cqrs_core::{Partition, ProjectionRunner, RunnerOptions, TailLog, Timer, UpTo, mutant};
 use cqrs_mongo::testing::{SimulatedLog, SimulatedOptions};
 
 use super::relay::backoff;
@@ -20,7 +18,12 @@ const LOOK: Duration = Duration::from_millis(400);
 
 pub(crate) fn boot(node: Node, engines: Engines) {
     let options = SimulatedOptions::default();
-    let log = SimulatedLog::open(&node, engines.mongo, &engines.server, options);
+    let log = Arc::new(SimulatedLog::open(
+        &node,
+        engines.mongo,
+        &engines.server,
+        options,
+    ));
     let wire = node.wire(engines.postgres);
     node.clone().spawn(async move {
         loop {
@@ -42,7 +45,12 @@ pub(crate) fn boot(node: Node, engines: Engines) {
 }
 
 /// Copies history, then tells projectors to feed the version; `None` where something did not answer.
-async fn build(node: &Node, engines: &Engines, log: &SimulatedLog, version: u32) -> Option<()> {
+async fn build(
+    node: &Node,
+    engines: &Engines,
+    log: &Arc<SimulatedLog>,
+    version: u32,
+) -> Option<()> {
     apply_up_to_heads(node, engines, log, version).await?;
     let models = engines.models.clone();
     let wire = node.wire(engines.postgres);
@@ -53,7 +61,7 @@ async fn build(node: &Node, engines: &Engines, log: &SimulatedLog, version: u32)
 }
 
 /// Brings `version` to where the log ends, then tries to move the pointer.
-async fn promote(node: &Node, engines: &Engines, log: &SimulatedLog, version: u32) {
+async fn promote(node: &Node, engines: &Engines, log: &Arc<SimulatedLog>, version: u32) {
     let hasty = mutant("promote before the live one is reached");
     if !hasty
         && apply_up_to_heads(node, engines, log, version)
@@ -72,7 +80,7 @@ async fn promote(node: &Node, engines: &Engines, log: &SimulatedLog, version: u3
 async fn apply_up_to_heads(
     node: &Node,
     engines: &Engines,
-    log: &SimulatedLog,
+    log: &Arc<SimulatedLog>,
     version: u32,
 ) -> Option<()> {
     let mut until = Vec::new();
@@ -81,10 +89,7 @@ async fn apply_up_to_heads(
     }
     let model = engines.models.model(version)?;
     let projection = ModelClient::new(node, engines.postgres, model);
-    let source = UpTo {
-        log: log.clone(),
-        until,
-    };
+    let source = UpTo::new(log, &until);
     let options = RunnerOptions {
         max_events: 4,
         attempts: 2,
@@ -94,36 +99,4 @@ async fn apply_up_to_heads(
     };
     let runner = ProjectionRunner::new(source, projection, node.clone(), options);
     runner.catch_up(pending()).await.ok()
-}
-
-/// A log that ends where it is told to.
-struct UpTo {
-    log: SimulatedLog,
-    until: Vec<Position>,
-}
-
-impl CommitSource for UpTo {
-    fn partition_count(&self) -> u16 {
-        PARTITIONS
-    }
-
-    async fn slice_after(
-        &self,
-        partition: Partition,
-        after: Position,
-        max_events: usize,
-    ) -> Result<Vec<RecordedCommit>, SourceError> {
-        let until = self.until[usize::from(partition.index())];
-        if after >= until {
-            return Ok(Vec::new());
-        }
-        let read = self.log.read_partition(partition, after, max_events);
-        let mut slice = read.await?;
-        slice.truncate(slice.partition_point(|commit| commit.at.position <= until));
-        Ok(slice)
-    }
-
-    async fn await_more(&self, partition: Partition, after: Position) -> Result<(), SourceError> {
-        Ok(self.log.wait_past(partition, after).await?)
-    }
 }

@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use simulation::{Setup, run};
 
 const SEEDS: u64 = 2_000;
+/// Ten milliseconds of an optimised build, at two microseconds a poll: measured, see the documentation.
+const TEN_MILLIS: u64 = 5_000;
 
 fn setup(seed: u64) -> Setup {
     Setup {
@@ -41,16 +43,26 @@ fn on_all_cores<R: Send>(count: u64, work: impl Fn(u64) -> Option<R> + Sync) -> 
 
 #[test]
 fn two_thousand_seeds_keep_every_promise() {
-    let commits = AtomicU64::new(0);
+    let (commits, polls) = (AtomicU64::new(0), AtomicU64::new(0));
     let broken = on_all_cores(SEEDS, |seed| {
         let outcome = run(setup(seed));
         commits.fetch_add(outcome.commits as u64, Ordering::Relaxed);
+        polls.fetch_add(outcome.polls, Ordering::Relaxed);
         let first = outcome.violations.into_iter().next();
         first.map(|violation| format!("seed {seed}: {violation}"))
     });
     assert!(broken.is_empty(), "{}", broken.join("\n"));
     // They were not kept for want of anything to keep.
     assert!(commits.into_inner() > 3 * SEEDS);
+    // What a seed takes of a core, without a clock.
+    let mean = polls.into_inner() / SEEDS;
+    assert!(mean < TEN_MILLIS * 3 / 5, "{mean} polls a seed");
+}
+
+#[test]
+fn the_first_seed_takes_ten_milliseconds_or_less() {
+    let polls = run(setup(0)).polls;
+    assert!(polls <= TEN_MILLIS, "{polls} polls");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::{Pages, Paused, ZERO, at, rows, seen};
 use crate::follow::RunnerOptions;
+use crate::log::UpTo;
 use crate::position::Position;
 use crate::projection::{ParkedStreams, Projection, ProjectionRunner};
 use crate::time::Timer;
@@ -175,4 +176,27 @@ fn a_run_can_be_sent_to_another_thread() {
     let store = seen(&Arc::default());
     let runner = ProjectionRunner::new(log, store, Paused, RunnerOptions::default());
     sendable(runner.run(pending()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_ends_before_its_end_is_applied_up_to_there() {
+    let (log, broken) = (Pages::default(), Arc::new(AtomicBool::new(false)));
+    for _ in 0..5 {
+        log.append("a-1", &[("noted", "ok")]);
+    }
+    for (until, max_events) in [(0, 100), (2, 100), (3, 1), (5, 2), (9, 100)] {
+        let source = UpTo::new(&Arc::new(log.clone()), &[Position::new(until)]);
+        let options = RunnerOptions {
+            max_events,
+            ..RunnerOptions::default()
+        };
+        let runner = ProjectionRunner::new(source, seen(&broken), Paused, options);
+        runner.catch_up(pending()).await.unwrap();
+        let applied = until.min(5);
+        assert_eq!(runner.progress().position(ZERO), Position::new(applied));
+        let versions: Vec<_> = (1..=applied).collect();
+        runner.projection().read(|seen| {
+            assert_eq!(seen.get("a-1").cloned().unwrap_or_default(), versions);
+        });
+    }
 }

@@ -29,14 +29,13 @@ mod progress;
 mod promote;
 mod rebuild;
 mod retire;
-mod source;
 mod verify;
 
 use std::sync::Arc;
 
 use cqrs_core::{
     LogPosition, Partition, Position, ProjectionRunner, ReadError, ReadLog, RunnerError,
-    RunnerOptions, StreamName, TailLog, Timer,
+    RunnerOptions, StreamName, TailLog, Timer, UpTo,
 };
 
 use crate::error::ModelError;
@@ -44,7 +43,6 @@ use crate::model::PgReadModel;
 use crate::models::{ModelVersion, PgModels};
 use crate::projection::PgProjection;
 use crate::replay::parallel::side_by_side;
-use crate::replay::source::UpTo;
 
 pub use lock::ReplayLock;
 pub use progress::{ReplayPhase, ReplayProgress, ReplayState};

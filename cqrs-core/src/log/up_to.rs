@@ -2,17 +2,20 @@
 
 use std::sync::Arc;
 
-use cqrs_core::{CommitSource, Partition, Position, ReadLog, RecordedCommit, SourceError, TailLog};
+use crate::log::{CommitSource, ReadLog, RecordedCommit, SourceError, TailLog};
+use crate::position::{Partition, Position};
 
-/// The commits of `log` up to a position in each partition.
+/// The commits of a log up to a position in each partition: what a rebuild copies, and a promotion waits for.
 #[derive(Debug)]
-pub(super) struct UpTo<L> {
+pub struct UpTo<L> {
     log: Arc<L>,
     until: Vec<Position>,
 }
 
 impl<L> UpTo<L> {
-    pub(super) fn new(log: &Arc<L>, until: &[Position]) -> Self {
+    /// Those of `log` up to `until`, by partition; none of a partition that is not in there.
+    #[must_use]
+    pub fn new(log: &Arc<L>, until: &[Position]) -> Self {
         Self {
             log: Arc::clone(log),
             until: until.to_vec(),
