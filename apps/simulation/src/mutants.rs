@@ -25,6 +25,7 @@ pub const MUTANTS: &[&str] = &[
     "sweep nothing",
     "a pending value is free",
     "count a slice without its delivery reports",
+    "who lost a partition tries again at once",
     "take what was taken before",
     "skip what is poisonous",
     "park the event and not its stream",

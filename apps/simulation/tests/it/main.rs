@@ -112,6 +112,7 @@ fn what_was_found_stays_mended() {
         "answer a later attempt past the log",
         "fold no answer",
         "trust the checkpoint for ever",
+        "who lost a partition tries again at once",
     ];
     for name in found {
         let seed = catching(name);

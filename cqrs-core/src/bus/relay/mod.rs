@@ -11,9 +11,11 @@
 //! - Each relay publishes a partition from a mark on, slice by slice, without a gap: what two at once interleave has repeats
 //!   and no hole.
 //! - Ownership is the latest mark's `owner`. Who loses the insert of the next one has lost the partition: it publishes
-//!   nothing more there before it owns it again, from that mark on. Clocks decide only when a take-over is *tried*: a wrong one costs repeats,
-//!   never loss. A lease is over when the clock says so, or when no new mark was seen for as long as a lease: who was
-//!   ahead of the time when it died keeps nothing.
+//!   nothing more there before it owns it again, from that mark on. Clocks decide only when a take-over is *tried*: a wrong
+//!   one costs repeats, never loss. A lease is over when the clock says so, or when no new mark was seen for as long as a
+//!   lease: who was ahead of the time when it died keeps nothing.
+//! - Who has lost a partition leaves it alone for a third of a lease, which is long beside a slice and
+//!   [`RelayOptions::mark_every`]: so whoever has it gets on, even where wrong clocks make each think the other's lease over.
 //! - An owner shows life also while a slice is on its way, however long that takes.
 //! - A slice ends at a commit's last event.
 //!
@@ -24,8 +26,9 @@
 //! | crash of the owner | its lease runs out, another takes the partition over |
 //! | a slice takes longer than a lease | the mark is renewed where it stands, every third of it |
 //! | the marks are away, or an insert's outcome is unknown | wait, look at the latest: ours, go on from there; another's, stand by |
-//! | the insert of the next mark is lost | another has taken the partition: stand by until its lease runs out |
+//! | the insert of the next mark is lost | another has taken the partition: stand by, for a third of a lease at least |
 //! | two owners at once (a wrong clock, a long pause) | repeats; the slower loses its next mark |
+//! | two relays whose clocks differ by more than a lease take a partition from each other again and again | repeats; each gets on for a third of a lease |
 //! | a new relay joins | it takes partitions, one at a time, from an owner that has two more than itself |
 //! | orderly end | a mark whose lease is over: others need not wait |
 //! | the topic ends below the mark's offset after a slice; or, at a take-over and after every error, does not hold the mark's last record where the mark says | it was made anew or has lost records: publish again from position 1 |
@@ -42,6 +45,7 @@ use std::time::Duration;
 use crate::bus::{PublishEvents, RelayMark, RelayMarks};
 use crate::follow::{self, Backoff, Follower, RunnerError, Step, Trouble};
 use crate::log::CommitSource;
+use crate::mutants::mutant;
 use crate::position::Partition;
 use crate::projection::Progress;
 use crate::time::{Clock, Timer};
@@ -163,7 +167,7 @@ where
             false => self.mark_if_due(lane, partition, standing).await?,
         };
         let Some(standing) = standing else {
-            return Ok(Step::Went);
+            return Ok(self.lost(lane));
         };
         let after = standing.position;
         let slice = follow::read(&self.source, partition, after, self.options.max_events).await?;
@@ -175,8 +179,18 @@ where
         *known = self.publish(lane, partition, standing, &slice, to).await?;
         Ok(match &*known {
             Some(standing) if standing.position == to => Step::to(&self.source, partition, to),
-            _ => Step::Went,
+            Some(_) => Step::Went,
+            None => self.lost(lane),
         })
+    }
+
+    /// What follows when a mark is lost: it is not known whose the partition is.
+    fn lost(&self, lane: &Lane) -> Step {
+        lane.see(None, self.time.now());
+        match mutant("who lost a partition tries again at once") {
+            true => Step::Went,
+            false => Step::Standby(self.third()),
+        }
     }
 }
 

@@ -46,7 +46,7 @@ where
                 lane.see(Some(&ours), now);
                 match self.mark(lane, partition, Standing::at(mark, now)).await? {
                     Some(standing) => standing,
-                    None => return Ok(Owned::Not(Step::Went)),
+                    None => return Ok(Owned::Not(self.lost(lane))),
                 }
             }
             None => {
@@ -59,7 +59,7 @@ where
                 };
                 match self.mark(lane, partition, Standing::at(none, now)).await? {
                     Some(standing) => standing,
-                    None => return Ok(Owned::Not(Step::Went)),
+                    None => return Ok(Owned::Not(self.lost(lane))),
                 }
             }
         };
@@ -77,7 +77,7 @@ where
         if !holds {
             return Ok(match self.refill(lane, partition, standing, end).await? {
                 Some(standing) => Owned::From(standing),
-                None => Owned::Not(Step::Went),
+                None => Owned::Not(self.lost(lane)),
             });
         }
         self.progress.stand(partition, standing.position, 0);

@@ -37,6 +37,16 @@ impl Timer for Time {
     }
 }
 
+/// A year ahead.
+#[derive(Clone, Copy)]
+struct Ahead(Time);
+
+impl Clock for Ahead {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.0.now().as_millis() + 365 * 86_400_000)
+    }
+}
+
 fn log() -> Pages {
     let log = Pages::default();
     log.append("a-1", &[("noted", "1"), ("other", "2"), ("noted", "3")]);
@@ -494,8 +504,8 @@ impl Timer for Never {
     }
 }
 
-/// Takes longer for each slice than a lease.
-struct Sluggish(MemoryBus);
+/// Takes so long for each slice.
+struct Sluggish(MemoryBus, Duration);
 
 impl PublishEvents for &Sluggish {
     async fn publish(
@@ -503,7 +513,7 @@ impl PublishEvents for &Sluggish {
         partition: Partition,
         slice: &[RecordedCommit],
     ) -> Result<u64, BusError> {
-        Paused.sleep(Duration::from_secs(25)).await;
+        Paused.sleep(self.1).await;
         self.0.publish(partition, slice).await
     }
 
@@ -524,7 +534,8 @@ impl PublishEvents for &Sluggish {
 #[tokio::test(start_paused = true)]
 async fn a_slice_that_takes_longer_than_a_lease_is_not_taken_over() {
     let marks = Arc::new(MemoryRelayMarks::new());
-    let (bus, time, log) = (Sluggish(MemoryBus::new()), Time::new(), log());
+    let bus = Sluggish(MemoryBus::new(), Duration::from_secs(25));
+    let (time, log) = (Time::new(), log());
     let relay = |owner: &str| {
         let marks = Arc::clone(&marks);
         Relay::new("relay", owner, log.clone(), marks, &bus, time, options(3))
@@ -550,14 +561,6 @@ async fn a_dead_owner_whose_clock_was_ahead_is_followed_all_the_same() {
         MemoryBus::new(),
         Time::new(),
     );
-    /// A year ahead.
-    #[derive(Clone, Copy)]
-    struct Ahead(Time);
-    impl Clock for Ahead {
-        fn now(&self) -> Timestamp {
-            Timestamp::from_millis(self.0.now().as_millis() + 365 * 86_400_000)
-        }
-    }
     let log = log();
     let dead = Relay::new(
         "relay",
@@ -581,6 +584,51 @@ async fn a_dead_owner_whose_clock_was_ahead_is_followed_all_the_same() {
     let waited = started.elapsed();
     assert!(waited >= Duration::from_secs(10), "{waited:?}");
     assert!(waited < Duration::from_secs(20), "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn relays_that_take_from_each_other_for_ever_get_on_all_the_same() {
+    let marks = Arc::new(MemoryRelayMarks::new());
+    let bus = Sluggish(MemoryBus::new(), Duration::from_millis(30));
+    let (time, log) = (Time::new(), wide());
+    fill(&log, 0, 2_000).await;
+    let options = RelayOptions {
+        max_events: 2,
+        mark_every: Duration::from_secs(2),
+        lease: Duration::from_secs(3),
+        ..RelayOptions::default()
+    };
+    let (one, other) = (Arc::clone(&marks), Arc::clone(&marks));
+    let right = Relay::new("relay", "right", log.clone(), one, &bus, time, options);
+    let ahead = (Ahead(time), Paused);
+    let ahead = Relay::new("relay", "ahead", log.clone(), other, &bus, ahead, options);
+    let over = Notify::new();
+    let script = async {
+        for partition in Partition::all(4) {
+            let head = log.head(partition).await.unwrap();
+            let marked = || marks.book("relay", partition).pop().map(|m| m.position);
+            while marked() != Some(head) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
+        over.notify_waiters();
+    };
+    let relays = join(right.run(over.notified()), ahead.run(over.notified()));
+    let all = tokio::time::timeout(Duration::from_secs(600), join(relays, script));
+    let ((right, ahead), ()) = all.await.expect("they stand still");
+    right.unwrap();
+    ahead.unwrap();
+    let owners = Partition::all(4).map(|p| marks.book("relay", p).into_iter().map(|m| m.owner));
+    let changes = owners.map(|owners| {
+        let owners: Vec<_> = owners.collect();
+        owners.windows(2).filter(|two| two[0] != two[1]).count()
+    });
+    let changes: usize = changes.sum();
+    assert!(changes > 5, "they took {changes} times from each other");
+    for partition in Partition::all(4) {
+        let head = log.head(partition).await.unwrap();
+        assert_eq!(taken(&bus.0, partition).len() as u64, 2 * head.get());
+    }
 }
 
 /// Is made anew before it takes a slice, and then loses the answer.
