@@ -88,7 +88,7 @@ macro_rules! events {
                 json: &mut ::std::vec::Vec<u8>,
             ) -> Result<(), $crate::serde_json::Error> {
                 match self {
-                    $(Self::$variant(event) => $crate::serde_json::to_writer(json, event),)+
+                    $(Self::$variant(event) => $crate::write_json(json, event),)+
                 }
             }
 

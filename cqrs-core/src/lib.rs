@@ -127,6 +127,7 @@ mod event;
 mod execute;
 mod follow;
 mod handler;
+mod json;
 mod ledger;
 mod log;
 mod mediator;
@@ -201,6 +202,8 @@ pub use mutants::with_mutant;
 
 #[doc(hidden)]
 pub use event::{schema_version, unknown_event};
+#[doc(hidden)]
+pub use json::write_json;
 #[doc(hidden)]
 pub use serde_json;
 

@@ -1,5 +1,6 @@
 //! Names of streams, and which log partition each belongs to.
 
+use std::cell::Cell;
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
@@ -35,16 +36,18 @@ impl StreamName {
     /// [`InvalidStreamName`] names the half that is wrong.
     pub fn new(category: &str, id: &impl fmt::Display) -> Result<Self, InvalidStreamName> {
         check_category(category)?;
-        let mut name = Written::default();
-        match write!(name, "{category}-{id}") {
-            Ok(()) => {
-                let name = name.as_str();
-                check_id(&name[category.len() + 1..])?;
-                Ok(Self(name.into()))
-            }
+        // Taken, so that an id whose display makes a name finds a new one.
+        let mut name = WRITTEN.take();
+        name.clear();
+        name.push_str(category);
+        name.push('-');
+        let written = match write!(UpTo(&mut name, LONGEST), "{id}") {
+            Ok(()) => check_id(&name[category.len() + 1..]).map(|()| Self(name.as_str().into())),
             // It did not fit, or does not display itself.
             Err(fmt::Error) => Err(InvalidStreamName::Id(id.to_string())),
-        }
+        };
+        WRITTEN.set(name);
+        written
     }
 
     /// Reads a name written by [`StreamName::as_str`].
@@ -99,32 +102,20 @@ impl StreamName {
 /// The bytes of the longest name: category, dash, id.
 const LONGEST: usize = 64 + 1 + 200;
 
-/// A name while it is put together: not on the heap, as it is copied from here once its length is known.
-struct Written {
-    bytes: [u8; LONGEST],
-    len: usize,
+thread_local! {
+    /// A name is put together here and copied once its length is known; never longer than [`LONGEST`].
+    static WRITTEN: Cell<String> = const { Cell::new(String::new()) };
 }
 
-impl Default for Written {
-    fn default() -> Self {
-        let bytes = [0; LONGEST];
-        Self { bytes, len: 0 }
-    }
-}
+/// Takes no more than so many bytes in all.
+struct UpTo<'s>(&'s mut String, usize);
 
-impl Written {
-    fn as_str(&self) -> &str {
-        // Whole texts only were written.
-        str::from_utf8(&self.bytes[..self.len]).unwrap_or_default()
-    }
-}
-
-impl fmt::Write for Written {
+impl fmt::Write for UpTo<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let end = self.len + text.len();
-        let free = self.bytes.get_mut(self.len..end).ok_or(fmt::Error)?;
-        free.copy_from_slice(text.as_bytes());
-        self.len = end;
+        if self.0.len() + text.len() > self.1 {
+            return Err(fmt::Error);
+        }
+        self.0.push_str(text);
         Ok(())
     }
 }
@@ -151,7 +142,9 @@ fn check_category(category: &str) -> Result<(), InvalidStreamName> {
 }
 
 fn check_id(id: &str) -> Result<(), InvalidStreamName> {
-    if (1..=200).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic()) {
+    // Without a way out in the middle they are looked at many at a time.
+    let graphic = || id.bytes().fold(true, |all, b| all & b.is_ascii_graphic());
+    if (1..=200).contains(&id.len()) && graphic() {
         Ok(())
     } else {
         Err(InvalidStreamName::Id(id.to_owned()))

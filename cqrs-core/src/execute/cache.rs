@@ -34,6 +34,14 @@ pub(super) struct Shard<A> {
     entries: LruCache<StreamName, Entry<A>, FixedState>,
     bytes: usize,
     epochs: u64,
+    landed: Landed,
+}
+
+/// What has landed; counted where the lock is held in any case.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Landed {
+    pub(super) commits: u64,
+    pub(super) events: u64,
 }
 
 struct Entry<A> {
@@ -108,6 +116,7 @@ impl<A: Aggregate> Cache<A> {
             entries: LruCache::unbounded_with_hasher(hasher.clone()),
             bytes: 0,
             epochs: 0,
+            landed: Landed::default(),
         };
         Self {
             shards: (0..shards).map(|_| Mutex::new(shard())).collect(),
@@ -117,17 +126,43 @@ impl<A: Aggregate> Cache<A> {
         }
     }
 
-    pub(super) fn shard(&self, stream: &StreamName) -> MutexGuard<'_, Shard<A>> {
+    /// The shard that holds `stream`.
+    pub(super) fn shard(&self, stream: &StreamName) -> Place<'_, A> {
         let index = self.hasher.hash_one(stream) >> 32;
-        let shard = &self.shards[(index % self.shards.len() as u64) as usize];
-        // A panic in `decide` changed nothing; one in `evolve` left no state.
-        shard.lock().unwrap_or_else(PoisonError::into_inner)
+        Place(&self.shards[(index % self.shards.len() as u64) as usize])
     }
 
     pub(super) fn weight(&self) -> usize {
-        let bytes =
-            |shard: &Mutex<Shard<A>>| shard.lock().unwrap_or_else(PoisonError::into_inner).bytes;
-        self.shards.iter().map(bytes).sum()
+        self.shards
+            .iter()
+            .map(|shard| Place(shard).lock().bytes)
+            .sum()
+    }
+
+    pub(super) fn landed(&self) -> Landed {
+        let landed = self.shards.iter().map(|shard| Place(shard).lock().landed);
+        landed.fold(Landed::default(), |sum, landed| Landed {
+            commits: sum.commits + landed.commits,
+            events: sum.events + landed.events,
+        })
+    }
+}
+
+/// Where a stream's entry is, or would be.
+pub(super) struct Place<'c, A>(&'c Mutex<Shard<A>>);
+
+impl<A> Clone for Place<'_, A> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<A> Copy for Place<'_, A> {}
+
+impl<'c, A> Place<'c, A> {
+    pub(super) fn lock(self) -> MutexGuard<'c, Shard<A>> {
+        // A panic in `decide` changed nothing; one in `evolve` left no state.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -273,7 +308,7 @@ impl<'c, A: Aggregate> Loading<'c, A> {
         };
         let due = ready.snapshot_is_due();
         let change = ready.weigh(&self.stream);
-        let mut shard = self.cache.shard(&self.stream);
+        let mut shard = self.cache.shard(&self.stream).lock();
         let epoch = shard.next_epoch();
         shard.put(&self.stream, epoch, Slot::Ready(ready));
         shard.weighed(&self.stream, change, self.cache.shard_bytes);
@@ -283,7 +318,7 @@ impl<'c, A: Aggregate> Loading<'c, A> {
 
 impl<A: Aggregate> Drop for Loading<'_, A> {
     fn drop(&mut self) {
-        let mut shard = self.cache.shard(&self.stream);
+        let mut shard = self.cache.shard(&self.stream).lock();
         shard.remove_epoch(&self.stream, self.epoch);
         drop(shard);
         self.notify.notify_waiters();
@@ -292,10 +327,11 @@ impl<A: Aggregate> Drop for Loading<'_, A> {
 
 /// A commit or confirmation under way. Dropped before it is told how that ended, it evicts the stream.
 pub(super) struct InFlight<'c, A: Aggregate> {
-    cache: &'c Cache<A>,
-    stream: StreamName,
+    place: Place<'c, A>,
+    stream: &'c StreamName,
     epoch: u64,
-    append: bool,
+    /// How many events the commit has; a confirmation has none.
+    events: usize,
     assumed: bool,
     settled: bool,
 }
@@ -303,9 +339,9 @@ pub(super) struct InFlight<'c, A: Aggregate> {
 impl<'c, A: Aggregate> InFlight<'c, A> {
     /// Counts a commit of `bytes` in `events` events, or a confirmation (none).
     pub(super) fn begin(
-        cache: &'c Cache<A>,
+        place: Place<'c, A>,
         ready: &mut Ready<A>,
-        stream: &StreamName,
+        stream: &'c StreamName,
         epoch: u64,
         events: usize,
         bytes: usize,
@@ -314,10 +350,10 @@ impl<'c, A: Aggregate> InFlight<'c, A> {
         ready.tail_events += events as u64;
         ready.tail_bytes += bytes;
         Self {
-            cache,
-            stream: stream.clone(),
+            place,
+            stream,
             epoch,
-            append: events > 0,
+            events,
             assumed: ready.assumed,
             settled: false,
         }
@@ -340,9 +376,13 @@ impl<'c, A: Aggregate> InFlight<'c, A> {
 
     fn settle(&mut self) -> bool {
         self.settled = true;
-        let append = self.append;
-        let mut shard = self.cache.shard(&self.stream);
-        let Some(ready) = shard.ready(&self.stream, self.epoch) else {
+        let append = self.events > 0;
+        let mut shard = self.place.lock();
+        if append {
+            shard.landed.commits += 1;
+            shard.landed.events += self.events as u64;
+        }
+        let Some(ready) = shard.ready(self.stream, self.epoch) else {
             return false;
         };
         ready.under_way -= 1;
@@ -355,9 +395,8 @@ impl<'c, A: Aggregate> InFlight<'c, A> {
 impl<A: Aggregate> Drop for InFlight<'_, A> {
     fn drop(&mut self) {
         if !self.settled && !mutant("keep what did not land in the cache") {
-            self.cache
-                .shard(&self.stream)
-                .remove_epoch(&self.stream, self.epoch);
+            let mut shard = self.place.lock();
+            shard.remove_epoch(self.stream, self.epoch);
         }
     }
 }

@@ -82,7 +82,8 @@ impl<A: Aggregate, L: EventLog> Inner<A, L> {
     {
         // Declared first, so dropped last: its drop takes the lock that a panic in `evolve` still holds here.
         let in_flight;
-        let mut shard = self.cache.shard(stream);
+        let place = self.cache.shard(stream);
+        let mut shard = place.lock();
         let limit = self.cache.stream_queue;
         let mut found = shard.find(stream, limit);
         if matches!(found, Found::Broken) {
@@ -128,7 +129,7 @@ impl<A: Aggregate, L: EventLog> Inner<A, L> {
                     reservations: decision.reservations,
                 };
                 let events = decision.events;
-                in_flight = InFlight::begin(&self.cache, ready, stream, epoch, events.len(), bytes);
+                in_flight = InFlight::begin(place, ready, stream, epoch, events.len(), bytes);
                 let landing = self.log.append(commit);
                 ready.state = ready
                     .state
@@ -149,7 +150,7 @@ impl<A: Aggregate, L: EventLog> Inner<A, L> {
             Ok(_) => (ready.version, Verdict::Nothing),
             Err(refusal) => (ready.version, Verdict::Refused(refusal)),
         };
-        in_flight = InFlight::begin(&self.cache, ready, stream, epoch, 0, 0);
+        in_flight = InFlight::begin(place, ready, stream, epoch, 0, 0);
         Step::Confirm {
             head: self.log.confirm(stream, expected),
             in_flight,

@@ -142,7 +142,8 @@ impl<A: Aggregate, L: EventLog> Executor<A, L> {
     /// What it has done so far, for metrics.
     #[must_use]
     pub fn stats(&self) -> ExecutorStats {
-        self.inner.stats.read(self.inner.cache.weight())
+        let cache = &self.inner.cache;
+        self.inner.stats.read(cache.landed(), cache.weight())
     }
 
     /// Takes the snapshots that are due, until `shutdown` completes.
@@ -220,7 +221,6 @@ impl<A: Aggregate, L: EventLog> Inner<A, L> {
                     }
                     Ok(appended) => {
                         envelope.landed.set();
-                        self.stats.committed(events.len());
                         return Ok(A::reply(
                             command,
                             &Decided {

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::cache::Landed;
+
 /// Bounds of an executor.
 #[derive(Debug, Clone, Copy)]
 pub struct ExecutorOptions {
@@ -47,19 +49,12 @@ pub struct ExecutorStats {
 
 #[derive(Debug, Default)]
 pub(super) struct Counters {
-    commits: AtomicU64,
-    events: AtomicU64,
     repeats: AtomicU64,
     conflicts: AtomicU64,
     loads: AtomicU64,
 }
 
 impl Counters {
-    pub(super) fn committed(&self, events: usize) {
-        self.commits.fetch_add(1, Ordering::Relaxed);
-        self.events.fetch_add(events as u64, Ordering::Relaxed);
-    }
-
     pub(super) fn repeated(&self) {
         self.repeats.fetch_add(1, Ordering::Relaxed);
     }
@@ -72,10 +67,10 @@ impl Counters {
         self.loads.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn read(&self, cached_bytes: usize) -> ExecutorStats {
+    pub(super) fn read(&self, landed: Landed, cached_bytes: usize) -> ExecutorStats {
         ExecutorStats {
-            commits: self.commits.load(Ordering::Relaxed),
-            events: self.events.load(Ordering::Relaxed),
+            commits: landed.commits,
+            events: landed.events,
             repeats: self.repeats.load(Ordering::Relaxed),
             conflicts: self.conflicts.load(Ordering::Relaxed),
             loads: self.loads.load(Ordering::Relaxed),

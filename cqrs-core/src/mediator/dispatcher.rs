@@ -1,15 +1,13 @@
 //! The run-time face: dispatch.
 
-use std::any::{Any, TypeId};
+use std::any::TypeId;
 use std::collections::BTreeSet;
 use std::fmt;
-use std::future::ready;
 use std::hash::{Hash, Hasher};
-
-use stackfuture::StackFuture;
 
 use crate::envelope::Envelope;
 use crate::handler::Handler;
+use crate::mediator::erased::{AnyHandler, Erased, IN_PLACE, Sent};
 use crate::message::{Command, DispatchError, DispatchResult, Message, Query};
 
 /// Sends each message to the handler that was registered for it.
@@ -30,7 +28,7 @@ impl Dispatcher {
         let len = (2 * entries.len()).next_power_of_two().max(2);
         let mut slots: Box<[_]> = (0..len).map(|_| None).collect();
         for entry in entries {
-            let mut at = entry.place;
+            let mut at = place(entry.handler.message());
             while slots[at & (len - 1)].is_some() {
                 at = at.wrapping_add(1);
             }
@@ -73,23 +71,18 @@ impl Dispatcher {
         self.start(query, envelope)
     }
 
-    fn start<'a, M: Message>(
-        &'a self,
-        message: M,
-        envelope: &'a Envelope,
-    ) -> InPlace<'a, DispatchResult<M>> {
-        match self.find::<M>() {
-            Some(handler) => handler.start(message, envelope),
-            None => no_handler::<M>(),
-        }
+    #[inline]
+    fn start<'a, M: Message>(&'a self, message: M, envelope: &'a Envelope) -> Sent<'a, M> {
+        Sent::new(self.find::<M>().unwrap_or(&Nobody), message, envelope)
     }
 
-    fn find<M: Message>(&self) -> Option<&dyn ErasedHandler<M>> {
+    #[inline]
+    fn find<M: Message>(&self) -> Option<&dyn Erased<M>> {
         let last = self.slots.len() - 1;
         let mut at = place(TypeId::of::<M>());
         while let Some(entry) = &self.slots[at & last] {
-            if let Some(handler) = entry.handler.downcast_ref::<Erased<M>>() {
-                return Some(handler.as_ref());
+            if let Some(handler) = entry.handler.get::<M>() {
+                return Some(handler);
             }
             at = at.wrapping_add(1);
         }
@@ -97,11 +90,13 @@ impl Dispatcher {
     }
 }
 
-/// Apart, so that the usual way out has nothing to share with it and writes the future where it stays.
-#[cold]
-#[inline(never)]
-fn no_handler<'a, M: Message>() -> InPlace<'a, DispatchResult<M>> {
-    InPlace::from(ready(Err(DispatchError::NoHandler { name: M::NAME })))
+/// Handles what nobody was registered for.
+struct Nobody;
+
+impl<M: Message> Handler<M> for Nobody {
+    async fn handle(&self, _: M, _: &Envelope) -> DispatchResult<M> {
+        Err(DispatchError::NoHandler { name: M::NAME })
+    }
 }
 
 impl<M: Message> Handler<M> for Dispatcher {
@@ -121,36 +116,15 @@ impl fmt::Debug for Dispatcher {
 /// A registered handler.
 pub(super) struct Entry {
     name: &'static str,
-    place: usize,
-    /// An [`Erased`] of its message.
-    handler: Box<dyn Any + Send + Sync>,
+    handler: AnyHandler,
 }
 
 impl Entry {
     pub(super) fn new<M: Message, H: Handler<M> + 'static>(handler: H) -> Self {
-        let handler: Erased<M> = Box::new(handler);
         Self {
             name: M::NAME,
-            place: place(TypeId::of::<M>()),
-            handler: Box::new(handler),
+            handler: AnyHandler::new::<M, H>(handler),
         }
-    }
-}
-
-type Erased<M> = Box<dyn ErasedHandler<M>>;
-
-const IN_PLACE: usize = 320;
-
-type InPlace<'a, T> = StackFuture<'a, T, IN_PLACE>;
-
-/// The twin of [`Handler`] that can be a trait object.
-trait ErasedHandler<M: Message>: Send + Sync {
-    fn start<'a>(&'a self, message: M, envelope: &'a Envelope) -> InPlace<'a, DispatchResult<M>>;
-}
-
-impl<M: Message, H: Handler<M>> ErasedHandler<M> for H {
-    fn start<'a>(&'a self, message: M, envelope: &'a Envelope) -> InPlace<'a, DispatchResult<M>> {
-        InPlace::from_or_box(Handler::handle(self, message, envelope))
     }
 }
 

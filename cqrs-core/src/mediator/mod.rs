@@ -6,6 +6,7 @@
 //! [`Publisher`] tells subscribers in this process what was committed.
 
 mod dispatcher;
+mod erased;
 mod handlers;
 mod layered;
 mod publish;

@@ -1,7 +1,6 @@
 //! The log in memory.
 
 use std::future::ready;
-use std::sync::Arc;
 
 use crate::envelope::CommandId;
 use crate::log::{
@@ -11,10 +10,10 @@ use crate::position::{LogPosition, Partition, Position};
 use crate::stream::StreamName;
 use crate::version::{ExpectedVersion, Version};
 
-use super::{MemoryStore, State};
+use super::{History, MemoryStore, State};
 
 impl State {
-    pub(super) fn commit(&self, at: LogPosition) -> &Arc<RecordedCommit> {
+    pub(super) fn commit(&self, at: LogPosition) -> &RecordedCommit {
         &self.partitions[usize::from(at.partition.index())][at.position.get() as usize - 1]
     }
 
@@ -31,7 +30,8 @@ impl State {
                 repeated: true,
             });
         }
-        let last = self.last(&commit.stream);
+        let history = self.streams.get(&commit.stream).copied();
+        let last = history.and_then(|history| self.last(&self.histories[history]));
         let before = last.map_or(Version::EMPTY, |last| last.version);
         let command = last.map(|last| last.header.command_id);
         if !commit.expected.accepts(before, command) {
@@ -42,7 +42,7 @@ impl State {
             });
         }
         self.reserve(&commit)?;
-        Ok(self.insert(commit, before))
+        Ok(self.insert(commit, before, history))
     }
 
     fn reserve(&mut self, commit: &Commit) -> Result<(), AppendError> {
@@ -71,30 +71,22 @@ impl State {
         Ok(())
     }
 
-    fn insert(&mut self, commit: Commit, before: Version) -> Appended {
-        let count = self.partitions.len() as u16;
-        let partition = commit.stream.partition(count);
-        let log = &mut self.partitions[usize::from(partition.index())];
-        let at = LogPosition::new(partition, Position::new(log.len() as u64 + 1));
+    fn insert(&mut self, commit: Commit, before: Version, history: Option<usize>) -> Appended {
+        let history = history.unwrap_or_else(|| self.begin(commit.stream));
+        let history = &mut self.histories[history];
+        let log = &mut self.partitions[usize::from(history.partition.index())];
+        let at = LogPosition::new(history.partition, Position::new(log.len() as u64 + 1));
         let version = before.plus(commit.events.len());
         self.commands.insert(commit.header.command_id, at);
-        let recorded = Arc::new(RecordedCommit {
+        history.commits.push((version, at.position));
+        log.push(RecordedCommit {
             at,
             version,
-            stream: commit.stream,
+            stream: history.stream.clone(),
             header: commit.header,
             events: commit.events,
             reservations: commit.reservations,
         });
-        log.push(Arc::clone(&recorded));
-        match self.streams.get_mut(&recorded.stream) {
-            Some(stream) => stream.commits.push((version, recorded)),
-            None => {
-                let name = recorded.stream.clone();
-                let commits = vec![(version, recorded)];
-                self.streams.insert(name, super::Stream { commits });
-            }
-        }
         Appended {
             at,
             version,
@@ -102,9 +94,20 @@ impl State {
         }
     }
 
-    fn last(&self, stream: &StreamName) -> Option<&RecordedCommit> {
-        let commits = &self.streams.get(stream)?.commits;
-        commits.last().map(|(_, commit)| commit.as_ref())
+    fn begin(&mut self, stream: StreamName) -> usize {
+        let partition = stream.partition(self.partitions.len() as u16);
+        self.streams.insert(stream.clone(), self.histories.len());
+        self.histories.push(History {
+            stream,
+            partition,
+            commits: Vec::new(),
+        });
+        self.histories.len() - 1
+    }
+
+    fn last(&self, history: &History) -> Option<&RecordedCommit> {
+        let (_, position) = history.commits.last()?;
+        Some(self.commit(LogPosition::new(history.partition, *position)))
     }
 
     fn confirm(
@@ -112,7 +115,8 @@ impl State {
         stream: &StreamName,
         expected: ExpectedVersion,
     ) -> Result<LogPosition, AppendError> {
-        let last = self.last(stream);
+        let history = self.streams.get(stream);
+        let last = history.and_then(|history| self.last(&self.histories[*history]));
         let actual = last.map_or(Version::EMPTY, |last| last.version);
         if !expected.accepts(actual, last.map(|commit| commit.header.command_id)) {
             return Err(AppendError::Conflict {
@@ -133,7 +137,7 @@ impl State {
 
 /// Where a slice of at most `max_events` ends, but with one commit at least.
 fn slice<'a>(
-    commits: impl Iterator<Item = &'a Arc<RecordedCommit>>,
+    commits: impl Iterator<Item = &'a RecordedCommit>,
     max_events: usize,
 ) -> Vec<RecordedCommit> {
     let mut events = 0;
@@ -146,6 +150,13 @@ fn slice<'a>(
         slice.push(RecordedCommit::clone(commit));
     }
     slice
+}
+
+fn no_such_version(at: LogPosition, stream: &StreamName, after: Version) -> ReadError {
+    ReadError::Corrupt {
+        at,
+        reason: format!("no commit of stream `{stream}` ends at version {after}"),
+    }
 }
 
 impl AppendToLog for MemoryStore {
@@ -186,20 +197,29 @@ impl ReadLog for MemoryStore {
         max_events: usize,
     ) -> Result<Vec<RecordedCommit>, ReadError> {
         let state = self.state();
-        let commits = state.streams.get(stream).map_or(&[][..], |s| &s.commits);
+        let Some(history) = state.streams.get(stream) else {
+            return match after == Version::EMPTY {
+                true => Ok(Vec::new()),
+                false => Err(no_such_version(LogPosition::default(), stream, after)),
+            };
+        };
+        let History {
+            partition, commits, ..
+        } = &state.histories[*history];
+        let commit = |(_, position): &(_, Position)| {
+            let at = LogPosition::new(*partition, *position);
+            state.commit(at)
+        };
         let begin = match commits.binary_search_by_key(&after, |(end, _)| *end) {
             Ok(index) => index + 1,
             Err(0) if after == Version::EMPTY => 0,
             Err(index) => {
-                let at = commits.get(index).or(commits.last());
-                return Err(ReadError::Corrupt {
-                    at: at.map_or_else(LogPosition::default, |(_, commit)| commit.at),
-                    reason: format!("no commit of stream `{stream}` ends at version {after}"),
-                });
+                let near = commits.get(index).or(commits.last()).map(commit);
+                let at = near.map_or_else(LogPosition::default, |commit| commit.at);
+                return Err(no_such_version(at, stream, after));
             }
         };
-        let rest = commits[begin..].iter().map(|(_, commit)| commit);
-        Ok(slice(rest, max_events))
+        Ok(slice(commits[begin..].iter().map(commit), max_events))
     }
 
     async fn read_partition(

@@ -45,8 +45,10 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    partitions: Vec<Vec<Arc<RecordedCommit>>>,
-    streams: Map<StreamName, Stream>,
+    partitions: Vec<Vec<RecordedCommit>>,
+    /// Where in `histories` each stream's stands.
+    streams: Map<StreamName, usize>,
+    histories: Vec<History>,
     commands: Map<CommandId, LogPosition>,
     owners: Map<ReservedValue, StreamName>,
     answers: Map<CommandId, (crate::envelope::RequestHash, bytes::Bytes)>,
@@ -55,9 +57,11 @@ struct State {
 }
 
 /// A stream's commits, by the version after each.
-#[derive(Default)]
-struct Stream {
-    commits: Vec<(Version, Arc<RecordedCommit>)>,
+struct History {
+    /// The one copy of the name that all of them share.
+    stream: StreamName,
+    partition: Partition,
+    commits: Vec<(Version, Position)>,
 }
 
 impl MemoryStore {
