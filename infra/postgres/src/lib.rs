@@ -35,6 +35,9 @@ pub use name::{InvalidSchemaName, SchemaName};
 pub use options::{OptionsError, PgOptions, PgPool};
 pub use projection::PgProjection;
 pub use read::{PgRead, PgReader, ReadModelError};
-pub use replay::{PgReplay, PgReplayLock, PgVersions, ReplayError, Verified};
+pub use replay::{
+    PgChange, PgGates, PgPromotion, PgReplay, PgReplayLock, PgSnapshot, PgVersions, ReplayError,
+    Verified,
+};
 pub use rows::Rows;
 pub use writer::Writer;

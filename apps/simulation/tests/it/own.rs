@@ -5,7 +5,7 @@ use std::time::Duration;
 use cqrs_core::testing::sim::{Plan, Sim};
 use cqrs_core::{
     Actor, Aggregate, Clock, Codec, Command, CommandId, Decide, Decided, Envelope, Executor,
-    ExecutorOptions, Message, Timer,
+    ExecutorOptions, Handler, Message, Timer,
 };
 use cqrs_mongo::testing::{SimulatedLog, SimulatedOptions, SimulatedServer};
 use serde::{Deserialize, Serialize};

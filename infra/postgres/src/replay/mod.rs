@@ -26,7 +26,10 @@ use crate::model::PgReadModel;
 use crate::models::{ModelVersion, PgModels};
 use crate::replay::parallel::side_by_side;
 
+pub use change::PgChange;
 pub use lock::PgReplayLock;
+pub use promote::PgPromotion;
+pub use verify::{PgGates, PgSnapshot};
 pub use versions::PgVersions;
 
 /// Why a replay of versions in PostgreSQL went no further.
@@ -62,7 +65,9 @@ impl<L, M, T> fmt::Debug for PgReplay<L, M, T> {
 
 /// Begins a transaction that the server ends where it is idle for much longer than `hold`: others wait for it.
 fn begin_holding(hold: Duration) -> String {
-    let idle = hold.saturating_mul(2) + Duration::from_secs(5);
+    let idle = hold
+        .saturating_mul(2)
+        .saturating_add(Duration::from_secs(5));
     let millis = idle.as_millis().min(i32::MAX.unsigned_abs().into());
     format!("BEGIN; SET LOCAL idle_in_transaction_session_timeout TO {millis}")
 }

@@ -17,8 +17,8 @@ use crate::engines::{LIMIT, at_once};
 use crate::rows::Rows;
 use crate::world::PARTITIONS;
 
-/// How much longer than it is to be held at most a transaction may stand still before the server ends it.
-const IDLE: Duration = Duration::from_secs(1);
+/// How much longer than it is to be held a transaction may stand still before the server ends it, as in `cqrs-postgres`.
+const IDLE: Duration = Duration::from_secs(5);
 
 /// One process's way to the versions.
 pub(crate) struct VersionsClient<S: Table = Rows> {
