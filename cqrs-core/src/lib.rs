@@ -100,6 +100,7 @@
 //! | long streams | [`Snapshotted`], [`Executor::with_snapshots`] |
 //! | a value that must be unique | [`Aggregate::reservations`] |
 //! | a read model | [`Projection`], [`ProjectionRunner`], [`MemoryProjection`] |
+//! | the next version of one, beside the live one | [`Replay`], [`MemoryVersions`] |
 //! | one thing to follow from another | [`Reactor`] |
 //! | an adapter of your own | [`EventLog`], [`Ledger`], `testing` with its contract suites |
 //!
@@ -139,6 +140,7 @@ mod projection;
 mod reactor;
 #[cfg(test)]
 mod reactor_tests;
+mod replay;
 mod snapshot;
 mod stream;
 pub mod telemetry;
@@ -188,6 +190,14 @@ pub use projection::{
     ProjectionBackup, ProjectionRunner, Released,
 };
 pub use reactor::{ReactError, Reaction, Reactor, ReactorRunner, WhenGivenUp};
+pub use replay::{
+    BothPlaces, BuildVersions, ChangeVersions, CompareVersions, Compared, Difference, MemoryChange,
+    MemoryGates, MemoryPromotion, MemoryReplayLock, MemorySnapshot, MemoryVersion, MemoryVersions,
+    ModelState, ModelVersions, PromoteVersions, Promotion, PromotionTransaction, Replay,
+    ReplayError, ReplayLock, ReplayOptions, ReplayPhase, ReplayProgress, ReplayState, SideBySide,
+    Standing, Unkept, Verified, VersionChange, VersionGates, VersionProjection, VersionSnapshot,
+    Versioned, Work, Writing, in_one_task,
+};
 pub use snapshot::{Snapshot, SnapshotError, SnapshotStore};
 pub use stream::{InvalidStreamName, PARTITION_HASH, StreamName};
 pub use time::{Clock, Random, Timer, Timestamp};

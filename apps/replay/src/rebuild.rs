@@ -5,7 +5,7 @@ use std::sync::Arc;
 use cqrs_core::{LogPosition, TailLog};
 use cqrs_mongo::MongoStore;
 use cqrs_postgres::{
-    ModelError, ModelState, ModelVersion, PgModels, PgReplay, Promotion, ReplayLock, Verified,
+    ModelError, ModelState, ModelVersion, PgModels, PgReplay, PgReplayLock, Promotion, Verified,
 };
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
@@ -21,7 +21,7 @@ pub(crate) struct Replay {
     pub(crate) models: PgModels,
     pub(crate) log: MongoStore,
     pub(crate) inner: PgReplay<MongoStore, SocialReadModel, TokioTimer>,
-    pub(crate) lock: ReplayLock,
+    pub(crate) lock: PgReplayLock,
     pub(crate) shutdown: Shared<BoxFuture<'static, ()>>,
 }
 

@@ -64,7 +64,9 @@ pub(crate) fn all(
     if settled {
         checked.push(rows_follow_from_the_log(engines, effects));
     }
-    checked.into_iter().filter_map(Result::err).collect()
+    let mut found = engines.models.broken();
+    found.extend(checked.into_iter().filter_map(Result::err));
+    found
 }
 
 /// Whether `commit` is the answer of a command that had no effect.

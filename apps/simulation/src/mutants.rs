@@ -34,6 +34,12 @@ pub const MUTANTS: &[&str] = &[
     "trust the checkpoint for ever",
     "answer before the token is reached",
     "promote before the live one is reached",
+    "let the live version go before the pointer moves",
+    "parked streams need no force",
+    "look at the new version and do not hold it",
+    "make ready what was cancelled",
+    "retire what became live meanwhile",
+    "compare versions wherever they stand",
 ];
 
 /// The documentation, whose table of mutants is the record of what catches them.

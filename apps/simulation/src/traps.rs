@@ -17,7 +17,7 @@ enum Kind {
 }
 
 /// The words and what happens there; what leads further stands there more often.
-const PLACES: [(&str, Kind); 22] = [
+const PLACES: [(&str, Kind); 20] = [
     // Admitted, and past its lease before it appends.
     ("claim", Kind::After),
     ("claim", Kind::After),
@@ -43,9 +43,27 @@ const PLACES: [(&str, Kind); 22] = [
     ("insert", Kind::Late),
     ("insert", Kind::Late),
     ("insert", Kind::Late),
-    // A rebuilt version falls behind.
-    ("make ready", Kind::Before),
+];
+
+/// The same of replays, which seldom say them.
+const REPLAYS: [(&str, Kind); 14] = [
+    // A version is begun and nobody was told; copied, and cancelled before it is ready.
+    ("begin version", Kind::Crash),
+    ("change version", Kind::Before),
+    ("make ready", Kind::Crash),
+    ("make ready", Kind::Lost),
+    // What is to be cancelled is promoted meanwhile.
+    ("begun versions", Kind::After),
+    // The live one is held, and whoever holds it stands still, dies, or never hears of the commit.
+    ("hold live", Kind::After),
+    ("hold live", Kind::Crash),
+    ("standing", Kind::After),
     ("promote", Kind::Before),
+    ("promote", Kind::Late),
+    ("promote", Kind::Lost),
+    ("promote", Kind::Crash),
+    ("close gates", Kind::After),
+    ("open gates", Kind::Crash),
 ];
 
 /// One trap, or two of which the second is for whoever goes on instead of the first.
@@ -64,8 +82,12 @@ pub(crate) fn draw(random: &SeededRandom) -> Vec<Trap> {
 }
 
 fn one(random: &SeededRandom) -> Trap {
-    let drawn = usize::try_from(random.next_u64() % PLACES.len() as u64);
-    let (word, kind) = PLACES[drawn.unwrap_or(0)];
+    let places = match random.next_u64() % 5 {
+        0 => REPLAYS.as_slice(),
+        _ => PLACES.as_slice(),
+    };
+    let drawn = usize::try_from(random.next_u64() % places.len() as u64);
+    let (word, kind) = places[drawn.unwrap_or(0)];
     let millis = |from: u64, more: u64| Duration::from_millis(from + random.next_u64() % more);
     let snap = match kind {
         Kind::Before => Snap::Before(still(random)),

@@ -12,7 +12,7 @@ use crate::checks::{self, Violation};
 use crate::engines::at_once;
 use crate::engines::bus::Bus;
 use crate::engines::ledger::Ledger;
-use crate::engines::models::{Models, checkpoint};
+use crate::engines::models::{Models, Want, checkpoint};
 use crate::history::History;
 use crate::system::api::{Api, ApiAt};
 use crate::system::client::{Client, Manners};
@@ -27,6 +27,13 @@ const TROUBLE: Duration = Duration::from_secs(6);
 const BOUND: Duration = Duration::from_secs(90);
 /// How often the database writes to disk what it has acknowledged.
 const FLUSH: Duration = Duration::from_millis(200);
+/// What operators want, and what it is called in a plan.
+const WANTED: [(&str, Want); 4] = [
+    ("a rebuild is wanted", Want::Rebuild),
+    ("a roll back is wanted", Want::RollBack),
+    ("a cancel is wanted", Want::Cancel),
+    ("a version is to be retired", Want::Retire),
+];
 
 /// All engines.
 #[derive(Clone)]
@@ -135,8 +142,10 @@ impl World {
             sim.node(&format!("projector-{n}"), boot)
         };
         let projectors = (0..count(2)).map(projector).collect();
-        let replaying = engines.clone();
-        sim.node("replay", move |node| replay::boot(node, replaying.clone()));
+        for (name, last) in [("replay-0", false), ("replay-1", true)] {
+            let engines = engines.clone();
+            sim.node(name, move |node| replay::boot(node, engines.clone(), last));
+        }
         let history = History::default();
         for number in 0..usize::try_from(1 + count(4)).unwrap_or(2) {
             let (apis, engines) = (apis.clone(), engines.clone());
@@ -168,7 +177,7 @@ impl World {
         let random = SeededRandom::new(seed ^ 0x0070_6572_696c);
         let below = |bound: u64| random.next_u64() % bound;
         let traps = [0, 2, 4, 8][usize::try_from(below(4)).unwrap_or(0)];
-        let mut special = vec!["a rebuild begins", "a roll back begins"];
+        let mut special: Vec<_> = WANTED.iter().map(|(name, _)| *name).collect();
         let mut plan = Plan::default();
         if traps == 0 || below(2) == 0 {
             let count = usize::try_from(below(12)).unwrap_or(0);
@@ -199,11 +208,11 @@ impl World {
         let sim = self.sim.clone();
         self.sim.follow_with(plan.clone(), move |name| {
             sim.note(engines.mongo, || name.to_owned());
-            match name {
-                "mongo fails over" => engines.server.fail_over(),
-                "the ledger's connections break" => engines.ledger.reconnect(),
-                "a rebuild begins" => engines.models.want_rebuild(),
-                "a roll back begins" => engines.models.want_roll_back(),
+            let wanted = WANTED.iter().find(|(wanted, _)| *wanted == name);
+            match (name, wanted) {
+                (_, Some((_, want))) => engines.models.want(*want),
+                ("mongo fails over", _) => engines.server.fail_over(),
+                ("the ledger's connections break", _) => engines.ledger.reconnect(),
                 _ => engines.models.lose(),
             }
         });
@@ -253,7 +262,7 @@ impl World {
             return Some("clients still wait for answers".to_owned());
         }
         // One that has parked what the live one has not waits for better code.
-        if let Some(job) = engines.models.job().filter(|_| mended) {
+        if let Some(job) = engines.models.job(false).filter(|_| mended) {
             return Some(format!("{job:?} is not done"));
         }
         let (rows, values) = engines.ledger.unsettled();

@@ -110,3 +110,126 @@ mod coordinator {
     cqrs_core::ledger_contract!(open());
     cqrs_core::two_stores_contract!(stores());
 }
+
+mod replays {
+    use std::time::Duration;
+
+    use cqrs_core::testing::contract::{Note, Notebook, NotebookVersions};
+    use cqrs_core::{
+        MemoryProjection, MemoryStore, MemoryVersions, Partition, Position, Projection, Timer,
+    };
+    use futures_util::FutureExt;
+
+    cqrs_core::replay_contract!(InMemory::open());
+    cqrs_core::projection_contract!(super::of_a_version::open());
+
+    #[derive(Clone)]
+    pub(super) struct TokioTimer;
+
+    impl Timer for TokioTimer {
+        async fn sleep(&self, duration: Duration) {
+            tokio::time::sleep(duration).await;
+        }
+    }
+
+    pub(super) fn versions(notebook: &Notebook) -> MemoryVersions<Vec<Note>> {
+        let notebook = notebook.clone();
+        MemoryVersions::new(2, move |_layout| {
+            let (model, types) = (notebook.clone(), [Notebook::EVENT]);
+            let fold = move |notes: &mut Vec<Note>, event: &cqrs_core::RecordedEvent<'_>| {
+                notes.push(model.note(event)?);
+                Ok(())
+            };
+            MemoryProjection::new(Notebook::NAME, types, Vec::new(), fold)
+        })
+    }
+
+    struct InMemory {
+        log: MemoryStore,
+        versions: MemoryVersions<Vec<Note>>,
+    }
+
+    impl InMemory {
+        fn open() -> Self {
+            Self {
+                log: MemoryStore::new(2),
+                versions: versions(&Notebook::default()),
+            }
+        }
+    }
+
+    impl NotebookVersions for InMemory {
+        type Log = MemoryStore;
+        type Versions = MemoryVersions<Vec<Note>>;
+        type Timer = TokioTimer;
+
+        fn log(&self) -> &MemoryStore {
+            &self.log
+        }
+
+        fn notebook(&self) -> &Notebook {
+            &self.notebook
+        }
+
+        fn versions(&self) -> MemoryVersions<Vec<Note>> {
+            self.versions.clone()
+        }
+
+        fn timer(&self) -> TokioTimer {
+            TokioTimer
+        }
+
+        async fn read(&self) -> (Vec<Position>, Vec<Note>) {
+            self.versions.read(|_, live| {
+                let at = |partition| live.checkpoint(partition).now_or_never().unwrap().unwrap();
+                let places = Partition::all(2).map(|partition| at(partition).position);
+                (places.collect(), live.read(Vec::clone))
+            })
+        }
+    }
+}
+
+/// The live one of several versions is a projection like any other.
+mod of_a_version {
+    use cqrs_core::testing::contract::{Note, Notebook, NotebookStore};
+    use cqrs_core::{BuildVersions, MemoryStore, MemoryVersions, VersionProjection, Writing};
+
+    pub(super) struct Live {
+        log: MemoryStore,
+        notebook: Notebook,
+        versions: MemoryVersions<Vec<Note>>,
+        projection: VersionProjection<Vec<Note>>,
+    }
+
+    pub(super) fn open() -> Live {
+        let notebook = Notebook::default();
+        let versions = super::replays::versions(&notebook);
+        Live {
+            log: MemoryStore::new(2),
+            projection: versions.projection(&versions.live(), Writing::Feeding),
+            notebook,
+            versions,
+        }
+    }
+
+    impl NotebookStore for Live {
+        type Log = MemoryStore;
+        type Projection = VersionProjection<Vec<Note>>;
+
+        fn log(&self) -> &MemoryStore {
+            &self.log
+        }
+
+        fn projection(&self) -> &Self::Projection {
+            &self.projection
+        }
+
+        fn notebook(&self) -> &Notebook {
+            &self.notebook
+        }
+
+        async fn notes(&self) -> Vec<Note> {
+            self.versions.read(|_, live| live.read(Vec::clone))
+        }
+    }
+}

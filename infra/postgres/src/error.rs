@@ -83,16 +83,6 @@ pub enum ModelError {
         /// How many the log has.
         asked: u16,
     },
-    /// There is no such version, or it is in another state than this needs.
-    #[error("version {version} of `{projection}` is {state}")]
-    State {
-        /// The projection.
-        projection: String,
-        /// The version.
-        version: u32,
-        /// What it is instead.
-        state: &'static str,
-    },
     /// The server did not answer, or refused. Where something was to be changed, look whether it is.
     #[error("the read model's server did not answer")]
     Store(#[source] BoxError),

@@ -5,7 +5,7 @@
 //! live. A [`PgProjection`] feeds one version: rows, checkpoint and parked events change in one
 //! transaction. A [`PgReader`] reads the live one: pointer, checkpoints and rows in one snapshot.
 //!
-//! A [`PgReplay`] makes the next version from the log, verifies it, puts it in the live one's place, and back.
+//! A [`PgReplay`] (`cqrs_core`'s `Replay`, over these) makes the next version from the log, verifies it, puts it in the live one's place, and back.
 //! [`PgIntents`] is the ledger beside a log of another store, in a schema of its own.
 //!
 //! Nothing connects before it is used, and whatever is away is an error that says so: a service
@@ -25,17 +25,19 @@ mod tls;
 mod transaction;
 mod writer;
 
+// What a replay is made of beside the engine.
+pub use cqrs_core::{Difference, ModelState, Promotion, ReplayPhase, ReplayProgress, ReplayState};
 pub use error::{ApplyFailure, ModelError, is_outdated};
 pub use ledger::PgIntents;
 pub use model::{Column, PgReadModel, SqlType, Table};
-pub use models::{ModelState, ModelVersion, PgModels};
+pub use models::{ModelVersion, PgModels};
 pub use name::{InvalidSchemaName, SchemaName};
 pub use options::{OptionsError, PgOptions, PgPool};
 pub use projection::PgProjection;
 pub use read::{PgRead, PgReader, ReadModelError};
 pub use replay::{
-    Difference, PgReplay, Promotion, ReplayError, ReplayLock, ReplayPhase, ReplayProgress,
-    ReplayState, Verified,
+    PgChange, PgGates, PgPromotion, PgReplay, PgReplayLock, PgSnapshot, PgVersions, ReplayError,
+    Verified,
 };
 pub use rows::Rows;
 pub use writer::Writer;

@@ -1,8 +1,6 @@
 //! The versions of read models: which there are, which is live, which are to be fed.
 
-use std::fmt;
-
-use cqrs_core::{LogPosition, Partition, Position};
+use cqrs_core::{LogPosition, ModelState, Partition, Position};
 use deadpool_postgres::Pool;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
@@ -40,50 +38,6 @@ pub struct ModelVersion {
     pub layout: u32,
     /// What it is.
     pub state: ModelState,
-}
-
-/// What a version is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ModelState {
-    /// Its history is being copied; only the rebuild writes it.
-    Building,
-    /// It is fed, and may be promoted.
-    Ready,
-    /// It is fed, and queries read it.
-    Live,
-    /// It is gone.
-    Retired,
-}
-
-impl ModelState {
-    /// Its name, as it is stored.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Building => "building",
-            Self::Ready => "ready",
-            Self::Live => "live",
-            Self::Retired => "retired",
-        }
-    }
-
-    fn parse(name: &str) -> Option<Self> {
-        [Self::Building, Self::Ready, Self::Live, Self::Retired]
-            .into_iter()
-            .find(|state| state.as_str() == name)
-    }
-
-    /// Whether projectors feed it.
-    #[must_use]
-    pub const fn is_fed(self) -> bool {
-        matches!(self, Self::Ready | Self::Live)
-    }
-}
-
-impl fmt::Display for ModelState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
 }
 
 impl PgModels {
@@ -229,16 +183,6 @@ impl PgModels {
         let mut versions = self.versions(model.name()).await?;
         versions.retain(|v| v.state.is_fed() && v.layout == model.layout());
         Ok(versions)
-    }
-
-    /// What version `version` is.
-    pub(crate) async fn state(&self, version: u32) -> Result<ModelState, ModelError> {
-        let client = self.pool.get().await?;
-        let sql = "SELECT version, layout, state FROM {schema}.model WHERE version = $1";
-        let row = client
-            .query_one(&self.control.fill(sql), &[&int(version)])
-            .await?;
-        Ok(self.version(&row)?.state)
     }
 
     /// What version `version` is, and stays until the transaction ends.

@@ -38,7 +38,7 @@ use std::sync::Arc;
 
 use cqrs_core::{
     ApplyError, Batch, Checkpoint, Parked, ParkedStreams, Partition, Position, Projection,
-    StreamName,
+    StreamName, Writing,
 };
 
 use crate::error::away;
@@ -56,18 +56,7 @@ pub struct PgProjection<M> {
     models: PgModels,
     version: ModelVersion,
     model: Arc<M>,
-    mode: Mode,
-}
-
-/// How a version is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mode {
-    /// As it goes.
-    Feeding,
-    /// History into tables without indexes.
-    Copying,
-    /// By whoever holds the version's gate alone, see [`crate::replay`].
-    Holding,
+    writing: Writing,
 }
 
 impl<M> Clone for PgProjection<M> {
@@ -76,7 +65,7 @@ impl<M> Clone for PgProjection<M> {
             models: self.models.clone(),
             version: self.version.clone(),
             model: Arc::clone(&self.model),
-            mode: self.mode,
+            writing: self.writing,
         }
     }
 }
@@ -89,19 +78,13 @@ impl<M: PgReadModel> PgProjection<M> {
             models,
             version,
             model,
-            mode: Mode::Feeding,
+            writing: Writing::Feeding,
         }
     }
 
-    /// The same, to copy history.
-    pub(crate) fn copying(mut self) -> Self {
-        self.mode = Mode::Copying;
-        self
-    }
-
-    /// The same, for whoever holds the version's gate alone.
-    pub(crate) fn holding_the_gate(mut self) -> Self {
-        self.mode = Mode::Holding;
+    /// The same, written so.
+    pub(crate) fn written(mut self, writing: Writing) -> Self {
+        self.writing = writing;
         self
     }
 

@@ -1,6 +1,8 @@
 //! The engines as processes reach them: over a wire.
 
 pub(crate) mod bus;
+#[cfg(test)]
+mod contracts;
 pub(crate) mod group;
 pub(crate) mod ledger;
 pub(crate) mod marks;

@@ -1,12 +1,13 @@
 //! The projector: bus → read model, the log behind holes.
 
-use std::collections::BTreeSet;
-use std::future::pending;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cqrs_core::testing::sim::Node;
 use cqrs_core::{BusSource, ProjectionRunner, RunnerOptions, Timer};
 use cqrs_mongo::testing::{SimulatedLog, SimulatedOptions};
+use futures_util::FutureExt;
+use tokio::sync::oneshot;
 
 use super::relay::backoff;
 use crate::engines::LIMIT;
@@ -22,13 +23,15 @@ pub(crate) fn boot(node: Node, engines: Engines) {
     let log = SimulatedLog::open(&node, engines.mongo, &engines.server, options);
     let wire = node.wire(engines.postgres);
     node.clone().spawn(async move {
-        let mut fed = BTreeSet::new();
+        let mut fed = BTreeMap::new();
         loop {
             let models = engines.models.clone();
-            let found = wire.call("fed", LIMIT, move || models.fed()).await;
-            for version in found.unwrap_or_default() {
-                if fed.insert(version) {
-                    feed(&node, &engines, &log, version);
+            if let Ok(found) = wire.call("fed", LIMIT, move || models.fed()).await {
+                // Dropped, what is fed no longer ends.
+                fed.retain(|version, _| found.contains(version));
+                for version in found {
+                    let feeding = || feed(&node, &engines, &log, version);
+                    fed.entry(version).or_insert_with(feeding);
                 }
             }
             node.sleep(LOOK).await;
@@ -36,17 +39,15 @@ pub(crate) fn boot(node: Node, engines: Engines) {
     });
 }
 
-/// Feeds one version, with a consumer group of its own.
-fn feed(node: &Node, engines: &Engines, log: &SimulatedLog, version: u32) {
-    let Some(model) = engines.models.model(version) else {
-        return;
-    };
+/// Feeds one version, with a consumer group of its own, until what it gives back is dropped.
+fn feed(node: &Node, engines: &Engines, log: &SimulatedLog, version: u32) -> oneshot::Sender<()> {
+    let (stop, stopped) = oneshot::channel();
     let group = format!("projector-{version}");
     let consumer = BusConsumer::join(node, engines.kafka, &engines.bus, &group);
     let source = BusSource::new(consumer.clone(), PARTITIONS, node.clone())
         .with_log(log.clone())
         .with_patience(Duration::from_secs(1));
-    let projection = ModelClient::new(node, engines.postgres, model);
+    let projection = ModelClient::new(node, engines.postgres, &engines.models, version);
     let options = RunnerOptions {
         max_events: 5,
         attempts: 2,
@@ -56,7 +57,8 @@ fn feed(node: &Node, engines: &Engines, log: &SimulatedLog, version: u32) {
     };
     let runner = ProjectionRunner::new(source, projection, node.clone(), options);
     node.spawn(async move {
-        // It ends only where the log is corrupt, which the checks find.
-        let _ended = runner.run_assigned(&consumer, pending()).await;
+        // Before that it ends only where the log is corrupt, which the checks find.
+        let _ended = runner.run_assigned(&consumer, stopped.map(drop)).await;
     });
+    stop
 }

@@ -7,7 +7,7 @@ use cqrs_core::{LogPosition, StreamName, Timer};
 
 use crate::engines::LIMIT;
 use crate::engines::models::Looked;
-use crate::world::{Engines, PARTITIONS};
+use crate::world::Engines;
 
 const DEADLINE: Duration = Duration::from_secs(1);
 
@@ -22,7 +22,7 @@ pub(crate) async fn ask(
     let began = node.sim().elapsed();
     while node.sim().elapsed() - began < DEADLINE {
         let (models, stream) = (engines.models.clone(), stream.clone());
-        let run = move || models.look(&stream, PARTITIONS);
+        let run = move || models.look(&stream);
         if let Ok(looked) = wire.call("query", LIMIT, run).await
             && (looked.reaches(token) || cqrs_core::mutant("answer before the token is reached"))
         {

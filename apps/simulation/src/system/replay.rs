@@ -1,102 +1,148 @@
-//! The replayer: builds versions from the log, and moves the pointer to them.
+//! The replayer: does what operators want of the versions, by production's order of steps.
 
 use std::future::pending;
-use std::sync::Arc;
 use std::time::Duration;
 
 use cqrs_core::testing::sim::Node;
-use cqrs_core::{Partition, ProjectionRunner, RunnerOptions, TailLog, Timer, UpTo, mutant};
+use cqrs_core::{MemoryVersion, Promotion, Replay, ReplayError, ReplayOptions, Timer, Verified};
 use cqrs_mongo::testing::{SimulatedLog, SimulatedOptions};
+use futures_util::future::{BoxFuture, FutureExt, Shared};
 
 use super::relay::backoff;
 use crate::engines::LIMIT;
-use crate::engines::models::{Job, ModelClient};
-use crate::world::{Engines, PARTITIONS};
+use crate::engines::models::{Job, VersionsClient, Want};
+use crate::world::Engines;
 
 /// How often it looks what there is to do, and tries again.
 const LOOK: Duration = Duration::from_millis(400);
 
-pub(crate) fn boot(node: Node, engines: Engines) {
+type Replaying = Replay<VersionsClient, SimulatedLog, Node>;
+type Ended<R> = Result<R, ReplayError<cqrs_core::testing::sim::Unanswered>>;
+type Shutdown = Shared<BoxFuture<'static, ()>>;
+
+/// Boots one that does what was wanted first, or `last`: two of them get in each other's way.
+pub(crate) fn boot(node: Node, engines: Engines, last: bool) {
     let options = SimulatedOptions::default();
-    let log = Arc::new(SimulatedLog::open(
-        &node,
-        engines.mongo,
-        &engines.server,
-        options,
-    ));
+    let log = SimulatedLog::open(&node, engines.mongo, &engines.server, options);
     let wire = node.wire(engines.postgres);
     node.clone().spawn(async move {
         loop {
             let models = engines.models.clone();
-            let job = wire.call("job", LIMIT, move || models.job()).await;
-            match job.ok().flatten() {
-                Some(Job::Rebuild(version)) => {
-                    let built = build(&node, &engines, &log, version).await.is_some();
-                    if built {
-                        promote(&node, &engines, &log, version).await;
-                    }
+            let job = wire.call("job", LIMIT, move || models.job(last)).await;
+            if let Some(job) = job.ok().flatten() {
+                let operator = Operator::new(&node, &engines, &log);
+                if operator.does(job).await {
+                    engines.models.done(job);
                 }
-                Some(Job::Promote(version)) => promote(&node, &engines, &log, version).await,
-                None => {}
             }
             node.sleep(LOOK).await;
         }
     });
 }
 
-/// Copies history, then tells projectors to feed the version; `None` where something did not answer.
-async fn build(
-    node: &Node,
-    engines: &Engines,
-    log: &Arc<SimulatedLog>,
-    version: u32,
-) -> Option<()> {
-    apply_up_to_heads(node, engines, log, version).await?;
-    let models = engines.models.clone();
-    let wire = node.wire(engines.postgres);
-    let ready = move || models.make_ready(version);
-    wire.call("make ready", LIMIT, ready).await.ok()?;
-    node.note(|| format!("model {version} is ready"));
-    Some(())
+/// Whoever started the replay, and waits for its end.
+struct Operator {
+    node: Node,
+    engines: Engines,
+    replay: Replaying,
+    force: bool,
+    shutdown: Shutdown,
 }
 
-/// Brings `version` to where the log ends, then tries to move the pointer.
-async fn promote(node: &Node, engines: &Engines, log: &Arc<SimulatedLog>, version: u32) {
-    let hasty = mutant("promote before the live one is reached");
-    if !hasty
-        && apply_up_to_heads(node, engines, log, version)
-            .await
-            .is_none()
-    {
-        return;
+impl Operator {
+    fn new(node: &Node, engines: &Engines, log: &SimulatedLog) -> Self {
+        let sim = node.sim();
+        let force = sim.chance(15);
+        let versions = VersionsClient::new(node, engines.postgres, &engines.models, force);
+        let options = ReplayOptions {
+            copied: 6,
+            applied: 4,
+            attempts: 2,
+            backoff: backoff(),
+            look: Duration::from_millis(100),
+            gate: Duration::from_millis(300),
+        };
+        // Now and then they lose patience.
+        let (waiting, hurried) = (node.clone(), sim.chance(20));
+        let patience = Duration::from_millis(sim.below(2_000));
+        let shutdown: BoxFuture<'static, ()> = if hurried {
+            async move { waiting.sleep(patience).await }.boxed()
+        } else {
+            pending().boxed()
+        };
+        Self {
+            node: node.clone(),
+            engines: engines.clone(),
+            replay: Replay::new(versions, log.clone(), node.clone()).with_options(options),
+            force,
+            shutdown: shutdown.shared(),
+        }
     }
-    let models = engines.models.clone();
-    let promote = move || models.promote(version, PARTITIONS);
-    let wire = node.wire(engines.postgres);
-    let promoted = wire.call("promote", LIMIT, promote).await;
-    node.note(|| format!("promotes model {version}: {promoted:?}"));
-}
 
-async fn apply_up_to_heads(
-    node: &Node,
-    engines: &Engines,
-    log: &Arc<SimulatedLog>,
-    version: u32,
-) -> Option<()> {
-    let mut until = Vec::new();
-    for partition in Partition::all(PARTITIONS) {
-        until.push(log.head(partition).await.ok()?);
+    /// Whether `job` is done; if not, it is to be tried again.
+    async fn does(&self, job: Job) -> bool {
+        let done = match job.want {
+            Want::Rebuild => self.rebuild().await.map(drop),
+            Want::RollBack => self.roll_back().await.map(drop),
+            Want::Cancel => self.replay.cancel().await.map(drop),
+            Want::Retire => self.retire().await,
+        };
+        self.node
+            .note(|| format!("{:?} comes to {done:?}", job.want));
+        // Somebody else wanted it gone.
+        matches!(done, Ok(()) | Err(ReplayError::Cancelled { .. }))
     }
-    let model = engines.models.model(version)?;
-    let projection = ModelClient::new(node, engines.postgres, model);
-    let source = UpTo::new(log, &until);
-    let options = RunnerOptions {
-        max_events: 4,
-        attempts: 2,
-        backoff: backoff(),
-        read_ahead: true,
-        ..RunnerOptions::default()
-    };
-    let runner = ProjectionRunner::new(source, projection, node.clone(), options);
-    runner.catch_up(pending()).await.ok()
+
+    async fn rebuild(&self) -> Ended<()> {
+        let lock = self.replay.lock().await?;
+        let rebuilt = self.replay.rebuild(&lock, self.shutdown.clone()).await?;
+        let number = rebuilt.number;
+        self.node.note(|| format!("model {number} is rebuilt"));
+        if self.node.sim().chance(50) {
+            let verifying = self.replay.verify(&lock, number, self.shutdown.clone());
+            self.look_at(&verifying.await?);
+        }
+        self.promote(&lock, number).await
+    }
+
+    async fn roll_back(&self) -> Ended<()> {
+        let lock = self.replay.lock().await?;
+        match self.replay.previous().await? {
+            Some(previous) => self.promote(&lock, previous.number).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn retire(&self) -> Ended<()> {
+        match self.replay.previous().await? {
+            Some(previous) => self.replay.retire(previous.number).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn promote(
+        &self,
+        lock: &<VersionsClient as cqrs_core::ChangeVersions>::Lock,
+        number: u32,
+    ) -> Ended<()> {
+        let how = Promotion {
+            force: self.force,
+            hold: Duration::from_millis(200),
+            attempts: 3,
+        };
+        let promoting = self
+            .replay
+            .promote(lock, number, &how, self.shutdown.clone());
+        let live = promoting.await?.number;
+        self.node.note(|| format!("model {live} is live"));
+        Ok(())
+    }
+
+    /// Models that are made of the same log by the same code are the same.
+    fn look_at(&self, verified: &Verified<MemoryVersion>) {
+        // What was parked before the code was mended is parked in one of them only, for a while.
+        if verified.differing > 0 && !self.engines.models.is_mended() {
+            self.engines.models.breaks("P10", format!("{verified:?}"));
+        }
+    }
 }

@@ -5,6 +5,8 @@
     reason = "clippy exempts tests, but not what they share"
 )]
 
+mod own;
+
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -113,6 +115,7 @@ fn what_was_found_stays_mended() {
         "fold no answer",
         "trust the checkpoint for ever",
         "who lost a partition tries again at once",
+        "look at the new version and do not hold it",
     ];
     for name in found {
         let seed = catching(name);

@@ -15,12 +15,14 @@ mod notebook;
 pub mod parking;
 pub mod projection;
 pub mod relay_marks;
+pub mod replays;
 pub mod reservations;
 pub mod snapshot;
 pub mod two_stores;
 
 pub use intents::{claims, fold, values};
 pub use notebook::{Illegible, Note, Notebook, NotebookStore};
+pub use replays::NotebookVersions;
 
 pub use two_stores::{TwoStores, alone, crowds, races, stops};
 
@@ -337,6 +339,31 @@ macro_rules! projection_contract {
             a_released_stream_goes_on
             releasing_what_is_not_parked_changes_nothing
             a_batch_that_is_wrong_about_parked_streams_is_stale
+        );
+    };
+}
+
+/// Runs the suite of whoever keeps the versions of a read model for a [`Replay`](crate::Replay).
+///
+/// `replay_contract!(open().await)`, where the expression gives a
+/// [`NotebookVersions`](crate::testing::contract::NotebookVersions).
+#[macro_export]
+macro_rules! replay_contract {
+    ($open:expr) => { $crate::replay_contract!(@ $open, []); };
+    ($open:expr, ignore = $why:literal) => { $crate::replay_contract!(@ $open, [#[ignore = $why]]); };
+    (@ $open:expr, $ignore:tt) => {
+        $crate::contract_tests!(replays, $open, $ignore,
+            takes_the_place_and_gives_it_back
+            nobody_goes_back_in_time
+            a_promotion_holds_the_live_version_still
+            a_killed_rebuild_is_gone_on_with
+            a_shutdown_interrupts
+            a_cancel_leaves_the_live_version
+            a_running_rebuild_is_cancelled
+            what_is_live_is_not_retired
+            a_dropped_change_changes_nothing
+            one_replays_at_a_time
+            parked_streams_need_force
         );
     };
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 
-use cqrs_core::{ApplyError, Batch, BoxError, EventRef, RecordedCommit, RecordedEvent};
+use cqrs_core::{ApplyError, Batch, BoxError, EventRef, RecordedCommit, RecordedEvent, Writing};
 use deadpool_postgres::ClientWrapper;
 use futures_util::FutureExt;
 use futures_util::future::{join, join5};
@@ -13,7 +13,7 @@ use crate::error::{
     ApplyFailure, TooSlow, away, driver_error, is_data_fault, is_outdated, is_too_slow,
 };
 use crate::model::PgReadModel;
-use crate::projection::{Mode, PgProjection, big};
+use crate::projection::{PgProjection, big};
 use crate::transaction::Transaction;
 use crate::writer::Writer;
 
@@ -90,15 +90,15 @@ impl<M: PgReadModel> PgProjection<M> {
         let open = self.gate_key();
         let open: [&(dyn ToSql + Sync); 2] = [&open, &version];
         let passed = async {
-            match self.mode {
-                Mode::Holding => Ok(0),
-                Mode::Feeding | Mode::Copying => client.execute(&gate, &open).await,
+            match self.writing {
+                Writing::Gated => Ok(0),
+                Writing::Feeding | Writing::Copying => client.execute(&gate, &open).await,
             }
         };
         let moved = client.execute(&moving, &slot);
         let of_partition: [&(dyn ToSql + Sync); 2] = [&version, &partition];
         let parked = client.query(&parking, &of_partition);
-        let bulk = self.mode == Mode::Copying;
+        let bulk = self.writing == Writing::Copying;
         let writer = Writer::new(client, &self.version.schema, batch.partition, bulk);
         // Polled in this order, so sent in this order: whatever the model reads, it reads under the lock.
         let applied = self.apply_events(&writer, events, how);

@@ -2,7 +2,7 @@
 
 use cqrs_core::{
     ApplyError, BoxError, EventId, LogPosition, Parked, Partition, Position, RecordedCommit,
-    RecordedEvent, StreamName,
+    RecordedEvent, StreamName, Writing,
 };
 use deadpool_postgres::ClientWrapper;
 use tokio_postgres::types::ToSql;
@@ -11,7 +11,7 @@ use tokio_postgres::{Error, Row};
 use crate::error::{away, is_outdated};
 use crate::model::PgReadModel;
 use crate::projection::apply::{BEGIN, GATE};
-use crate::projection::{Mode, PgProjection, big, nat, wire};
+use crate::projection::{PgProjection, big, nat, wire};
 use crate::transaction::Transaction;
 use crate::writer::Writer;
 
@@ -181,7 +181,7 @@ impl<M: PgReadModel> PgProjection<M> {
         let mut transaction = Transaction::on(self.models.pool()).await.map_err(away)?;
         let (client, begun) = transaction.begin(BEGIN);
         begun.await.map_err(away)?;
-        if self.mode != Mode::Holding {
+        if self.writing != Writing::Gated {
             let gate = client.prepare_cached(GATE).await.map_err(away)?;
             let key: [&(dyn ToSql + Sync); 2] = [&self.gate_key(), &self.key()];
             client.execute(&gate, &key).await.map_err(away)?;

@@ -1,21 +1,22 @@
 //! One replay at a time.
 
+use cqrs_core::ReplayLock;
 use deadpool_postgres::Object;
 
 use crate::error::ModelError;
 use crate::models::PgModels;
-use crate::replay::ReplayError;
 
 /// The right to replay, held by a connection of its own. Ends where it is dropped, or its process.
 #[derive(Debug)]
-pub struct ReplayLock {
+pub struct PgReplayLock {
     /// Taken out of the pool when the lock ends, so that the server lets go of it.
     connection: Option<Object>,
 }
 
-impl ReplayLock {
-    pub(super) async fn take(models: &PgModels) -> Result<Self, ReplayError> {
-        let connection = models.pool().get().await.map_err(ModelError::from)?;
+impl PgReplayLock {
+    /// `None` where somebody else has it.
+    pub(super) async fn take(models: &PgModels) -> Result<Option<Self>, ModelError> {
+        let connection = models.pool().get().await?;
         let key = format!("{} replay", models.control());
         let sql = "SELECT pg_try_advisory_lock(hashtextextended($1, 0))";
         let taken = connection.query_one(sql, &[&key]).await?;
@@ -23,15 +24,14 @@ impl ReplayLock {
         let lock = Self {
             connection: Some(connection),
         };
-        if taken.try_get(0)? {
-            Ok(lock)
-        } else {
-            Err(ReplayError::Running)
-        }
+        Ok(taken.try_get::<_, bool>(0)?.then_some(lock))
     }
+}
 
-    /// Whether it is still held.
-    pub(super) async fn check(&self) -> Result<(), ReplayError> {
+impl ReplayLock for PgReplayLock {
+    type Error = ModelError;
+
+    async fn check(&self) -> Result<(), ModelError> {
         if let Some(connection) = &self.connection {
             connection.simple_query("SELECT 1").await?;
         }
@@ -39,7 +39,7 @@ impl ReplayLock {
     }
 }
 
-impl Drop for ReplayLock {
+impl Drop for PgReplayLock {
     fn drop(&mut self) {
         drop(self.connection.take().map(Object::take));
     }

@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
-use cqrs_core::testing::contract::{Note, Notebook, NotebookStore};
-use cqrs_core::{MemoryStore, RecordedEvent};
+use cqrs_core::testing::contract::{Note, Notebook, NotebookStore, NotebookVersions};
+use cqrs_core::{MemoryStore, Position, RecordedEvent};
 use cqrs_postgres::{
-    ApplyFailure, Column, PgModels, PgProjection, PgReadModel, PgReader, SqlType, Table, Writer,
+    ApplyFailure, Column, PgModels, PgProjection, PgReadModel, PgReader, PgVersions, SqlType,
+    Table, Writer,
 };
 
 use crate::kit::{pool, prefix};
+use crate::replays::TokioTimer;
 
 cqrs_core::projection_contract!(Notes::open().await, ignore = "needs POSTGRES_URL");
+cqrs_core::replay_contract!(Notes::open().await, ignore = "needs POSTGRES_URL");
 
 struct Notes {
     models: PgModels,
@@ -50,24 +53,46 @@ impl NotebookStore for Notes {
     }
 
     async fn notes(&self) -> Vec<Note> {
+        self.read().await.1
+    }
+}
+
+impl NotebookVersions for Notes {
+    type Log = MemoryStore;
+    type Versions = PgVersions<Model>;
+    type Timer = TokioTimer;
+
+    fn log(&self) -> &MemoryStore {
+        &self.log
+    }
+
+    fn versions(&self) -> PgVersions<Model> {
+        PgVersions::new(self.models.clone(), Arc::new(Model(self.notebook.clone())))
+    }
+
+    fn timer(&self) -> TokioTimer {
+        TokioTimer
+    }
+
+    async fn read(&self) -> (Vec<Position>, Vec<Note>) {
         let reader = PgReader::new(self.models.clone(), Notebook::NAME, 1);
         let read = reader.begin(&[]).await.unwrap();
         let sql = "SELECT stream, version FROM {schema}.notes ORDER BY n";
         let rows = read.query(sql, &[]).await.unwrap();
-        rows.iter()
-            .map(|row| Note {
-                stream: row.get(0),
-                version: row.get::<_, i64>(1).cast_unsigned(),
-            })
-            .collect()
+        let notes = rows.iter().map(|row| Note {
+            stream: row.get(0),
+            version: row.get::<_, i64>(1).cast_unsigned(),
+        });
+        let places = read.checkpoints().iter().map(|at| at.position);
+        (places.collect(), notes.collect())
     }
 }
 
 static NOTES: Table = Table {
     name: "notes",
     columns: &[
-        Column::value("stream", SqlType::Text),
-        Column::value("version", SqlType::Int8),
+        Column::key("stream", SqlType::Text),
+        Column::key("version", SqlType::Int8),
     ],
 };
 

@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use cqrs_core::{Partition, Position, Progress};
+use crate::position::{Partition, Position};
+use crate::projection::Progress;
 
 /// How far a replay is. Clones show the same.
 #[derive(Debug, Clone, Default)]
