@@ -51,7 +51,7 @@ impl PgReadModel for SocialReadModel {
     ) -> Result<(), ApplyFailure> {
         let mut happened = Vec::with_capacity(events.len());
         for (index, event) in events.iter().enumerate() {
-            let decoded = self.decode(event);
+            let decoded = self.happened(event);
             happened.push(decoded.map_err(|source| ApplyFailure::at(index, source))?);
         }
         let mut slice = load(writer, &happened).await?;
