@@ -54,6 +54,7 @@ where
             self.ended(&version, copied).await?;
             lock.check().await?;
             self.progress.enter(ReplayPhase::Indexing, None);
+            self.index(&version).await?;
             self.make_ready(&mut version).await?;
         }
         lock.check().await?;
@@ -125,13 +126,6 @@ where
         }
         let indexes = version.schema.fill(self.model.create_indexes());
         client.batch_execute(&indexes).await?;
-        let analyze: String = self
-            .model
-            .tables()
-            .iter()
-            .map(|table| format!("ANALYZE {}.{};", version.schema, table.name))
-            .collect();
-        client.batch_execute(&analyze).await?;
         let sql = "UPDATE {schema}.model SET state = 'ready' WHERE version = $1";
         let sql = self.models.control().fill(sql);
         client.execute(&sql, &[&int(version.version)]).await?;
