@@ -27,8 +27,8 @@ use std::time::{Duration, Instant};
 
 use benches::{Note, Write, envelope, next_id};
 use cqrs_core::{
-    Codec, Executor, ExecutorOptions, Handler, LogPosition, Partition, ProjectionRunner,
-    RecordedEvent, RunnerOptions, TailLog, Timer,
+    Actor, BoxError, Codec, Executor, ExecutorOptions, Handler, LogPosition, Partition,
+    ProjectionRunner, RecordedEvent, RunnerOptions, StreamName, TailLog, Timer,
 };
 use cqrs_sqlite::{ApplyFailure, ReadModel, SqliteOptions, SqliteProjection, SqliteStore};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -247,6 +247,9 @@ impl Timer for Tokio {
 struct Notebook;
 
 impl ReadModel for Notebook {
+    /// The note, its author, and when it was written.
+    type Event = (StreamName, Actor, i64);
+
     fn name(&self) -> &'static str {
         "notebook"
     }
@@ -270,22 +273,25 @@ impl ReadModel for Notebook {
         connection.execute_batch("DROP TABLE IF EXISTS notebook;")
     }
 
+    fn decode(&self, event: &RecordedEvent<'_>) -> Result<Self::Event, BoxError> {
+        let (stream, header) = (&event.commit.stream, &event.commit.header);
+        let (note, author) = (stream.clone(), header.actor.clone());
+        Ok((note, author, header.time.as_millis()))
+    }
+
     fn apply(
         &self,
         connection: &Connection,
-        events: &[RecordedEvent<'_>],
+        _: Partition,
+        events: impl Iterator<Item = Result<Self::Event, ApplyFailure>>,
     ) -> Result<(), ApplyFailure> {
         let mut insert = connection
             .prepare_cached("INSERT INTO notebook VALUES (?1, ?2, ?3)")
             .map_err(|error| ApplyFailure::new(0, error))?;
-        for (index, event) in events.iter().enumerate() {
-            let header = &event.commit.header;
+        for (index, event) in events.enumerate() {
+            let (note, author, time) = event?;
             insert
-                .execute(params![
-                    event.commit.stream.as_str(),
-                    header.actor.as_str(),
-                    header.time.as_millis()
-                ])
+                .execute(params![note.as_str(), author.as_str(), time])
                 .map_err(|error| ApplyFailure::new(index, error))?;
         }
         Ok(())

@@ -20,12 +20,17 @@ use cqrs_core::{
 };
 use cqrs_sqlite::{ReadModel, SqliteOptions, SqliteProjection, SqliteStore};
 use futures_util::future::try_join_all;
+use mimalloc::MiMalloc;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, params_from_iter};
 use social_domain::{CommentAdded, PostCreated, PostEvent, PostLiked};
 use social_read_model::SocialReadModel;
 use tokio::runtime::Runtime;
 use uuid::Uuid;
+
+/// As the binary has it that does this.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// How many rows a transaction of the raw side has.
 const INSERTED: usize = 10_000;

@@ -19,10 +19,10 @@ use std::time::{Duration, Instant};
 
 use benches::{Add, Note, envelope, next_id};
 use cqrs_core::{
-    Actor, AppendToLog, Codec, CommandId, Commit, CommitHeader, Encoding, EventData, EventType,
-    Executor, ExecutorOptions, ExpectedVersion, Handler, LogPosition, Partition, ProjectionRunner,
-    RecordedEvent, Reservations, RunnerOptions, Snapshot, SnapshotStore, Snapshotted, StreamName,
-    TailLog, Timer, Timestamp, Version,
+    Actor, AppendToLog, BoxError, Codec, CommandId, Commit, CommitHeader, Encoding, EventData,
+    EventType, Executor, ExecutorOptions, ExpectedVersion, Handler, LogPosition, Partition,
+    ProjectionRunner, RecordedEvent, Reservations, RunnerOptions, Snapshot, SnapshotStore,
+    Snapshotted, StreamName, TailLog, Timer, Timestamp, Version,
 };
 use cqrs_sqlite::{ApplyFailure, ReadModel, SqliteOptions, SqliteProjection, SqliteStore};
 use rusqlite::Connection;
@@ -291,6 +291,8 @@ impl Timer for Tokio {
 struct Nothing;
 
 impl ReadModel for Nothing {
+    type Event = ();
+
     fn name(&self) -> &'static str {
         "nothing"
     }
@@ -311,7 +313,16 @@ impl ReadModel for Nothing {
         Ok(())
     }
 
-    fn apply(&self, _: &Connection, _: &[RecordedEvent<'_>]) -> Result<(), ApplyFailure> {
+    fn decode(&self, _: &RecordedEvent<'_>) -> Result<(), BoxError> {
+        Ok(())
+    }
+
+    fn apply(
+        &self,
+        _: &Connection,
+        _: Partition,
+        _: impl Iterator<Item = Result<(), ApplyFailure>>,
+    ) -> Result<(), ApplyFailure> {
         Ok(())
     }
 }

@@ -32,6 +32,9 @@ pub(crate) enum Contradiction {
     Deleted,
     #[error("there is no comment `{0}` before this event")]
     NoComment(Uuid),
+    #[cfg(feature = "sqlite")]
+    #[error("there is a comment `{0}` before this event")]
+    CommentAgain(Uuid),
     #[error("the actor is not registered before this event")]
     NotRegistered,
 }
@@ -61,7 +64,7 @@ impl SocialReadModel {
             .any(|(name, _)| *name == event_type)
     }
 
-    pub(crate) fn decode(&self, event: &RecordedEvent<'_>) -> Result<Happened, BoxError> {
+    pub(crate) fn happened(&self, event: &RecordedEvent<'_>) -> Result<Happened, BoxError> {
         let stream = &event.commit.stream;
         match stream.category() {
             "post" => {

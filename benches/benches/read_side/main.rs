@@ -25,12 +25,17 @@ use cqrs_mongo::{MongoOptions, MongoStore};
 use cqrs_postgres::{PgModels, PgOptions, PgProjection, PgReadModel, PgReplay, SchemaName};
 use futures_util::TryStreamExt;
 use futures_util::future::{join_all, try_join_all};
+use mimalloc::MiMalloc;
 use mongodb::bson::{RawDocumentBuf, doc};
 use social_read_model::SocialReadModel;
 use tokio::runtime::Runtime;
 
 use crate::history::{Slice, Told, history, slices};
 use crate::raw::Raw;
+
+/// As the binaries have it that do this.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 const PARTITIONS: u16 = 4;
 /// What the runner takes at once, and what a rebuild copies at once.
@@ -228,7 +233,7 @@ impl Model {
 
     async fn drop_indexes(&self) {
         let names = self.model.create_indexes().lines();
-        let names = names.filter_map(|line| line.split_whitespace().nth(2));
+        let names = names.filter_map(|line| line.split_once(" ON ")?.0.rsplit(' ').next());
         for name in names {
             let drop = format!("DROP INDEX {}_1.{name}", self.prefix);
             self.execute(&drop).await;

@@ -4,6 +4,7 @@ mod commits;
 mod memory;
 mod progress;
 mod runner;
+mod sorted;
 
 pub use commits::Commits;
 pub use memory::{InvalidBatch, MemoryProjection, ProjectionBackup};

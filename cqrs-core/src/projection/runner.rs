@@ -35,9 +35,8 @@ use crate::follow::{self, Backoff, Follower, RunnerError, RunnerOptions, Step, T
 use crate::log::{CommitSource, RecordedCommit};
 use crate::mutants::mutant;
 use crate::position::{Partition, Position};
-use crate::projection::{
-    ApplyError, Batch, Checkpoint, EventRef, ParkedStreams, Progress, Projection,
-};
+use crate::projection::sorted::Sorted;
+use crate::projection::{ApplyError, Batch, Checkpoint, ParkedStreams, Progress, Projection};
 use crate::stream::StreamName;
 use crate::time::Timer;
 
@@ -70,7 +69,9 @@ struct Known {
     checkpoint: Checkpoint,
     parked: BTreeSet<StreamName>,
     /// What follows on the checkpoint, as far as it was read.
-    ahead: Vec<RecordedCommit>,
+    ahead: Arc<[RecordedCommit]>,
+    /// What was written last, where reading is ahead: let go once the store is at work again, which waits for it else.
+    done: Arc<[RecordedCommit]>,
 }
 
 /// What [`ProjectionRunner::release_parked`] came to.
@@ -170,17 +171,18 @@ where
         Ok(Known {
             checkpoint,
             parked,
-            ahead: Vec::new(),
+            ahead: Arc::default(),
+            done: Arc::default(),
         })
     }
 
     /// What comes after `last`, where it is wanted and can be had; else the next step reads it, and tells why not.
-    async fn read_ahead(&self, partition: Partition, last: Position) -> Vec<RecordedCommit> {
+    async fn read_ahead(&self, partition: Partition, last: Position) -> Arc<[RecordedCommit]> {
         if !self.options.read_ahead {
-            return Vec::new();
+            return Arc::default();
         }
         let ahead = follow::read(&self.source, partition, last, self.options.max_events);
-        ahead.await.unwrap_or_default()
+        ahead.await.unwrap_or_default().into()
     }
 
     /// Writes a slice: applied, or in part parked.
@@ -238,58 +240,6 @@ where
         self.progress
             .stand(partition, last.at.position, known.parked.len());
         Ok(())
-    }
-}
-
-/// A slice's events, sorted by what becomes of them.
-struct Sorted {
-    apply: Vec<EventRef>,
-    park: Vec<(EventRef, Option<String>)>,
-}
-
-impl Sorted {
-    fn new(
-        slice: &[RecordedCommit],
-        parked: &BTreeSet<StreamName>,
-        handles: impl Fn(&str) -> bool,
-    ) -> Self {
-        let (mut apply, mut park) = (Vec::new(), Vec::new());
-        for (commit, recorded) in slice.iter().enumerate() {
-            let queued = parked.contains(&recorded.stream);
-            for (event, data) in recorded.events.iter().enumerate() {
-                let place = EventRef { commit, event };
-                if !handles(data.event_type.name()) {
-                } else if queued {
-                    park.push((place, None));
-                } else {
-                    apply.push(place);
-                }
-            }
-        }
-        Self { apply, park }
-    }
-
-    /// Parks the events of `stream` from `index` on, instead of applying them.
-    fn park_from(
-        &mut self,
-        index: usize,
-        stream: &StreamName,
-        slice: &[RecordedCommit],
-        reason: String,
-    ) {
-        let mut reason = Some(reason);
-        let tail = self.apply.split_off(index);
-        for event in tail {
-            let first = reason.is_some();
-            let whole = first || !mutant("park the event and not its stream");
-            if slice[event.commit].stream == *stream && whole {
-                self.park.push((event, reason.take()));
-            } else {
-                self.apply.push(event);
-            }
-        }
-        self.park
-            .sort_by_key(|(event, _)| (event.commit, event.event));
     }
 }
 
@@ -362,21 +312,29 @@ where
             None => self.load(partition).await.map_err(away)?,
         };
         let after = known.checkpoint.position;
+        let done = std::mem::take(&mut known.done);
         let mut slice = std::mem::take(&mut known.ahead);
         if slice.is_empty() {
-            slice = follow::read(&self.source, partition, after, self.options.max_events).await?;
+            let read = follow::read(&self.source, partition, after, self.options.max_events);
+            slice = read.await?.into();
         }
         let Some(last) = slice.last() else {
             *slot = Some(known);
             return Ok(Step::AtEnd(after));
         };
         let last = last.at.position;
-        let slice: Arc<[_]> = slice.into();
-        let ahead = self.read_ahead(partition, last);
+        let ahead = async {
+            drop(done);
+            self.read_ahead(partition, last).await
+        };
+        // Polled in this order: the store is at work before anything else is done.
         let (written, ahead) = join(self.write(partition, &mut known, &slice), ahead).await;
         match written {
             Ok(()) => {
                 known.ahead = ahead;
+                if self.options.read_ahead {
+                    known.done = slice;
+                }
                 let to = known.checkpoint.position;
                 *slot = Some(known);
                 return Ok(Step::to(&self.source, partition, to));

@@ -15,7 +15,7 @@
 //! | what happens | what is found | end |
 //! |---|---|---|
 //! | stopped while history is copied | a version that is `building`, each partition at the end of its last slice | the next rebuild goes on there |
-//! | stopped while indexes are made | the same: they come in one transaction with `ready` | the next rebuild makes them |
+//! | stopped while indexes are made | the same: all are there when the transaction that sets `ready` ends | the next rebuild makes those that are missing |
 //! | stopped after that | a version that is `ready`; projectors feed it | the next rebuild catches up, and it can be promoted |
 //! | an event is poisonous in today's code | its stream is parked in the new version | promotion refuses unless the live one lacks it too, or by force |
 //! | the new version does not reach the live one in time, as under heavy load | nothing is changed; the live one is let go | tried again, then [`ReplayError::Behind`] |

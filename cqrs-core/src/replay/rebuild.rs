@@ -47,6 +47,7 @@ where
             self.ended(&version, copied).await?;
             lock.check().await.map_err(ReplayError::Model)?;
             self.progress.enter(ReplayPhase::Indexing, None);
+            self.prepare(&version).await?;
             version = self.make_ready(&version).await?;
         }
         lock.check().await.map_err(ReplayError::Model)?;
@@ -54,6 +55,17 @@ where
         self.catch_up(&version, &heads, shutdown).await?;
         self.progress.enter(ReplayPhase::Done, None);
         Ok(version)
+    }
+
+    async fn prepare(&self, version: &V::Version) -> Result<(), Failed<V>> {
+        let Err(source) = self.versions.prepare(version).await else {
+            return Ok(());
+        };
+        // What was cancelled meanwhile has no tables any more.
+        match self.find(version.number()).await?.state() {
+            ModelState::Retired => Err(unfit::<V>(version, ModelState::Retired)),
+            _ => Err(ReplayError::Model(source)),
+        }
     }
 
     /// Tells projectors to feed the version, with what only queries need.

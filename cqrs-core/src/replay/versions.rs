@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::future::ready;
 use std::time::Duration;
 
 use crate::position::{Partition, Position};
@@ -184,6 +185,19 @@ pub trait BuildVersions: ModelVersions {
         &self,
         partitions: u16,
     ) -> impl Future<Output = Result<Self::Version, Self::Error>> + Send;
+
+    /// Makes what only queries need of `version`, as far as that can be done before the transaction that makes it
+    /// [ready](VersionChange::make_ready), which makes what is lacking then. Nothing, if not said otherwise.
+    ///
+    /// # Errors
+    ///
+    /// The engine's. Some of it may have been made: the next call goes on with it.
+    fn prepare(
+        &self,
+        _version: &Self::Version,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send {
+        ready(Ok(()))
+    }
 
     /// What writes `version`, which is of the layout that is known here. Nothing is asked yet.
     fn projection(&self, version: &Self::Version, writing: Writing) -> Self::Projection;

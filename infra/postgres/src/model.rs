@@ -76,6 +76,13 @@ pub trait PgReadModel: Send + Sync + 'static {
     /// A rebuild runs them once its history is copied, which is faster than keeping them all along.
     fn create_indexes(&self) -> &'static str;
 
+    /// Parts of [`create_indexes`](Self::create_indexes) that need nothing of each other: a rebuild makes them side by side, before it
+    /// runs the whole. So each is a statement by itself, and where it was done before it does nothing again (`IF NOT EXISTS`), as does
+    /// the whole then.
+    fn index_parts(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
+
     /// Applies `events` of one partition, in order.
     ///
     /// Fold them in memory first, so that each row is written once, then write by [`Writer`]. Send

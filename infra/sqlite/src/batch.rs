@@ -1,6 +1,7 @@
 //! One batch of a read model, on the writer thread.
 
 use std::collections::BTreeSet;
+use std::iter;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -10,14 +11,16 @@ use cqrs_core::{
 };
 use rusqlite::{Connection, params};
 
+use crate::decoded::{Decoded, PANICKED, decode};
 use crate::error::is_store_failure;
 use crate::model::{ApplyFailure, ReadModel};
 use crate::parking;
 use crate::record::int;
 
 /// A batch that owns what it needs.
-pub(crate) struct Job<M> {
+pub(crate) struct Job<M: ReadModel> {
     model: Arc<M>,
+    decoded: Decoded<M::Event>,
     partition: Partition,
     expected: Checkpoint,
     position: Position,
@@ -27,9 +30,10 @@ pub(crate) struct Job<M> {
 }
 
 impl<M: ReadModel> Job<M> {
-    pub(crate) fn of(model: Arc<M>, batch: &Batch<'_>) -> Self {
+    pub(crate) fn of(model: Arc<M>, batch: &Batch<'_>, decoded: Decoded<M::Event>) -> Self {
         Self {
             model,
+            decoded,
             partition: batch.partition,
             expected: batch.expected,
             position: batch.position,
@@ -39,14 +43,16 @@ impl<M: ReadModel> Job<M> {
         }
     }
 
-    pub(crate) fn run(&self, connection: &Connection) -> Result<(), ApplyError> {
+    pub(crate) fn run(mut self, connection: &Connection) -> Result<(), ApplyError> {
+        let decoded = std::mem::replace(&mut self.decoded, Decoded::none());
         self.move_checkpoint(connection)?;
         let name = self.model.name();
         let apply = self.events(self.apply.iter().copied())?;
         let park = self.events(self.park.iter().map(|(event, _)| *event))?;
         let mut parked = parking::streams(connection, name, self.partition).map_err(store)?;
         self.agrees(&mut parked, &apply, &park)?;
-        apply_all(connection, &*self.model, &apply)?;
+        let decoded = decoded.all(&*self.model, &apply);
+        apply_all(connection, &*self.model, self.partition, &apply, decoded)?;
         for (event, (_, reason)) in park.iter().zip(&self.park) {
             parking::park(connection, name, event, reason.as_deref()).map_err(store)?;
         }
@@ -121,29 +127,32 @@ pub(crate) fn recorded(
         .collect()
 }
 
-/// Applies `events`; a panic of the model counts as the failure of the event that it came from.
+/// Applies `events`, which `decoded` gives as the model takes them; a panic of the model counts as the failure of the event that
+/// it came from.
 pub(crate) fn apply_all<M: ReadModel>(
     connection: &Connection,
     model: &M,
+    partition: Partition,
     events: &[RecordedEvent<'_>],
+    decoded: impl Iterator<Item = Result<M::Event, ApplyFailure>>,
 ) -> Result<(), ApplyError> {
     if events.is_empty() {
         return Ok(());
     }
-    let apply = |events: &[RecordedEvent<'_>]| {
-        catch_unwind(AssertUnwindSafe(|| model.apply(connection, events)))
-    };
-    let applied = statement(connection, "SAVEPOINT apply").map(|()| apply(events));
-    let applied = match applied.map_err(store)? {
+    statement(connection, "SAVEPOINT apply").map_err(store)?;
+    let all = AssertUnwindSafe(|| model.apply(connection, partition, decoded));
+    let applied = match catch_unwind(all) {
         Ok(applied) => applied,
         Err(_) => {
             // One by one, to find out which event it was.
             statement(connection, "ROLLBACK TO apply").map_err(store)?;
             (0..events.len()).try_for_each(|index| {
                 let failed = |source| ApplyFailure { index, source };
-                match apply(&events[index..=index]) {
+                let alone = decode(model, &events[index]).map_err(failed);
+                let apply = || model.apply(connection, partition, iter::once(alone));
+                match catch_unwind(AssertUnwindSafe(apply)) {
                     Ok(applied) => applied.map_err(|failure| failed(failure.source)),
-                    Err(_) => Err(failed("the read model panicked".into())),
+                    Err(_) => Err(failed(PANICKED.into())),
                 }
             })
         }

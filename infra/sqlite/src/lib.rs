@@ -13,6 +13,7 @@ mod backup;
 mod batch;
 mod check;
 mod checkpoint;
+mod decoded;
 mod error;
 mod file;
 mod heads;

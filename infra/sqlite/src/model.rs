@@ -28,9 +28,12 @@ impl ApplyFailure {
 
 /// Tables made from events, kept in the store's own file.
 ///
-/// Everything is called on the writer thread inside a transaction, which it
+/// What takes a connection is called on the writer thread inside a transaction, which it
 /// must neither begin nor end. Keep the rows a function of the events alone.
 pub trait ReadModel: Send + Sync + 'static {
+    /// What it needs of an event to change its rows.
+    type Event: Send + 'static;
+
     /// The stable name, under which its checkpoints are kept.
     fn name(&self) -> &str;
 
@@ -64,7 +67,14 @@ pub trait ReadModel: Send + Sync + 'static {
     /// What SQLite says; the projection is not opened.
     fn drop_tables(&self, connection: &Connection) -> rusqlite::Result<()>;
 
-    /// Applies `events` in order.
+    /// Reads a stored event: all the work that needs no row, done by whoever brings the batch while the writer writes.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be read.
+    fn decode(&self, event: &RecordedEvent<'_>) -> Result<Self::Event, BoxError>;
+
+    /// Applies `events`, which are of one partition, in order. One that cannot be read is given back as it comes.
     ///
     /// # Errors
     ///
@@ -72,7 +82,8 @@ pub trait ReadModel: Send + Sync + 'static {
     fn apply(
         &self,
         connection: &Connection,
-        events: &[RecordedEvent<'_>],
+        partition: Partition,
+        events: impl Iterator<Item = Result<Self::Event, ApplyFailure>>,
     ) -> Result<(), ApplyFailure>;
 }
 

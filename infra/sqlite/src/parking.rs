@@ -9,6 +9,7 @@ use cqrs_core::{
 use rusqlite::{Connection, params};
 
 use crate::batch::{apply_all, recorded, store};
+use crate::decoded::Decoded;
 use crate::model::ReadModel;
 use crate::record::{self, COLUMNS, int, nat, row_id};
 
@@ -120,7 +121,8 @@ pub(crate) fn release<M: ReadModel>(
     }
     let events =
         recorded(&commits, places.into_iter()).map_err(|source| ApplyError::Store { source })?;
-    apply_all(connection, model, &events)?;
+    let decoded = Decoded::none().all(model, &events);
+    apply_all(connection, model, partition, &events, decoded)?;
     for table in ["parked_event", "parked_stream"] {
         let sql =
             format!("DELETE FROM {table} WHERE projection = ?1 AND partition = ?2 AND stream = ?3");

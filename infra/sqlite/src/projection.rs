@@ -9,6 +9,7 @@ use cqrs_core::{
 use rusqlite::{Connection, params};
 
 use crate::batch::Job;
+use crate::decoded::Decoder;
 use crate::error::{ReadFailure, WriteFailure};
 use crate::model::{ReadModel, checkpoint_on};
 use crate::parking;
@@ -17,6 +18,9 @@ use crate::writer::Keeping;
 
 /// How many events a slice of a rebuild has. The store ends slices by their bytes, too.
 const REBUILD_EVENTS: usize = 10_000;
+/// So many events are decoded before the writer is asked, which others wait for too; of more it takes the first while the rest
+/// are decoded.
+const AT_ONCE: usize = 1_000;
 
 /// A [`ReadModel`] in the store's own file. Cheap to clone.
 ///
@@ -143,11 +147,16 @@ impl<M: ReadModel> Projection for SqliteProjection<M> {
     }
 
     async fn apply(&self, batch: &Batch<'_>) -> Result<(), ApplyError> {
-        let job = Job::of(Arc::clone(&self.model), batch);
+        let (mut decoder, decoded) = Decoder::of(&*self.model, batch);
+        let job = Job::of(Arc::clone(&self.model), batch, decoded);
+        if batch.apply.len() <= AT_ONCE {
+            decoder.run();
+        }
         // What it is made from is durable; it need not wait for the disk itself.
         let written = self
             .store
             .write_keeping(Keeping::Derived, move |connection| job.run(connection));
+        decoder.run();
         written.await.map_err(refused)
     }
 }

@@ -11,6 +11,8 @@ use crate::postgres::write::{self, WriteError};
 /// The version of the tables. Raise it with every change of the tables, or of what events do to them.
 pub(super) const LAYOUT: u32 = 1;
 
+const INDEXES: &str = include_str!("schema/indexes.sql");
+
 impl PgReadModel for SocialReadModel {
     fn name(&self) -> &str {
         Self::NAME
@@ -41,7 +43,12 @@ impl PgReadModel for SocialReadModel {
     }
 
     fn create_indexes(&self) -> &'static str {
-        include_str!("schema/indexes.sql")
+        INDEXES
+    }
+
+    fn index_parts(&self) -> Vec<&'static str> {
+        let parts = INDEXES.split(';').map(str::trim);
+        parts.filter(|part| !part.is_empty()).collect()
     }
 
     async fn apply(
@@ -51,7 +58,7 @@ impl PgReadModel for SocialReadModel {
     ) -> Result<(), ApplyFailure> {
         let mut happened = Vec::with_capacity(events.len());
         for (index, event) in events.iter().enumerate() {
-            let decoded = self.decode(event);
+            let decoded = self.happened(event);
             happened.push(decoded.map_err(|source| ApplyFailure::at(index, source))?);
         }
         let mut slice = load(writer, &happened).await?;

@@ -1,16 +1,20 @@
 //! What each event does to the rows.
 
-use cqrs_core::{BoxError, RecordedEvent};
+use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
+
+use cqrs_core::BoxError;
 use rusqlite::{OptionalExtension, params};
-use social_domain::{AuthorEvent, PostEvent};
+use social_domain::{CommentAdded, CommentEdited, PostEvent};
 use uuid::Uuid;
 
-use crate::model::{Contradiction, Happened, SocialReadModel};
+use crate::model::{Contradiction, Happened};
+use crate::sqlite::model::Change;
 use crate::sqlite::often;
-use crate::sqlite::slice::Slice;
+use crate::sqlite::slice::{Comment, Like, Slice};
 
-/// A comment's place in its table, and whose it is.
-struct Comment {
+/// A stored comment's place in its table, and whose it is.
+struct Found {
     created_at: i64,
     seq: i64,
     author: String,
@@ -29,15 +33,13 @@ struct Place {
 
 impl Slice<'_> {
     /// Applies one event; one that was applied before changes nothing.
-    pub(super) fn apply(
-        &mut self,
-        model: &SocialReadModel,
-        event: &RecordedEvent<'_>,
-        index: usize,
-    ) -> Result<(), BoxError> {
-        let at = event.commit.header.time.as_millis();
-        let version = i64::try_from(event.version.get())?;
-        match model.decode(event)? {
+    pub(super) fn apply(&mut self, change: Change, index: usize) -> Result<(), BoxError> {
+        let Change {
+            happened,
+            at,
+            version,
+        } = change;
+        match happened {
             Happened::ToPost(post, event) => self.apply_to_post(post, event, at, version, index),
             Happened::ToAuthor(actor, event) => self.apply_to_author(&actor, event, at, version),
         }
@@ -55,7 +57,8 @@ impl Slice<'_> {
             let PostEvent::PostCreated(created) = event else {
                 return Err(Contradiction::NoPost.into());
             };
-            self.stat(&created.author, index, |stat| stat.posts += 1);
+            self.stats
+                .note(&created.author, index, |stat| stat.posts += 1);
             self.create(id, created.author, created.message, at, version, index)?;
             return Ok(());
         };
@@ -84,61 +87,88 @@ impl Slice<'_> {
                 Ok(())
             }
             PostEvent::PostDeleted(_) => self.delete_post(&place),
-            PostEvent::PostLiked(liked) => self.like_post(&place, &liked.actor),
+            PostEvent::PostLiked(liked) => self.like_post(&place, liked.actor),
             PostEvent::PostUnliked(unliked) => self.unlike_post(&place, &unliked.actor),
-            PostEvent::CommentAdded(c) => {
-                self.add_comment(&place, c.comment_id, &c.author, &c.message)
-            }
-            PostEvent::CommentEdited(c) => self.edit_comment(&place, c.comment_id, &c.message),
+            PostEvent::CommentAdded(added) => self.add_comment(&place, added),
+            PostEvent::CommentEdited(edited) => self.edit_comment(&place, edited),
             PostEvent::CommentRemoved(c) => self.remove_comment(&place, c.comment_id),
-            PostEvent::CommentLiked(c) => self.like_comment(&place, c.comment_id, &c.actor),
+            PostEvent::CommentLiked(c) => self.like_comment(&place, c.comment_id, c.actor),
             PostEvent::CommentUnliked(c) => self.unlike_comment(&place, c.comment_id, &c.actor),
         }
     }
 
-    fn like_post(&mut self, place: &Place, actor: &str) -> Result<(), BoxError> {
-        let like = self.often.get(self.connection, often::LIKE)?;
-        let inserted = like.execute(params![place.key, actor, place.at, place.post_at])?;
-        self.stat(actor, place.index, |_| {});
-        self.count(place.post, place.index, rows(inserted)?, 0);
+    fn like_post(&mut self, place: &Place, actor: String) -> Result<(), BoxError> {
+        self.stats.note(&actor, place.index, |_| {});
+        let liked = match self.under(place.post) {
+            Some((under, _)) => match under.likes.entry(actor) {
+                Entry::Occupied(_) => 0,
+                Entry::Vacant(vacant) => {
+                    let (at, index) = (place.at, place.index);
+                    vacant.insert(Like { at, index });
+                    1
+                }
+            },
+            None => {
+                let like = self.often.get(self.connection, often::LIKE)?;
+                rows(like.execute(params![place.key, actor, place.at, place.post_at])?)?
+            }
+        };
+        self.count(place.post, place.index, liked, 0);
         Ok(())
     }
 
     fn unlike_post(&mut self, place: &Place, actor: &str) -> Result<(), BoxError> {
-        let deleted = self
-            .connection
-            .prepare_cached("DELETE FROM social_like WHERE post = ?1 AND actor = ?2")?
-            .execute(params![place.key, actor])?;
-        self.stat(actor, place.index, |_| {});
-        self.count(place.post, place.index, -rows(deleted)?, 0);
+        self.stats.note(actor, place.index, |_| {});
+        let unliked = match self.under(place.post) {
+            Some((under, _)) => i64::from(under.likes.remove(actor).is_some()),
+            None => rows(
+                self.connection
+                    .prepare_cached("DELETE FROM social_like WHERE post = ?1 AND actor = ?2")?
+                    .execute(params![place.key, actor])?,
+            )?,
+        };
+        self.count(place.post, place.index, -unliked, 0);
         Ok(())
     }
 
-    fn add_comment(
-        &mut self,
-        place: &Place,
-        id: Uuid,
-        author: &str,
-        message: &str,
-    ) -> Result<(), BoxError> {
-        let Place { key, at, .. } = *place;
-        let comment = self.often.get(self.connection, often::COMMENT)?;
-        comment.execute(params![
-            key,
-            at,
-            place.version,
-            id.as_bytes(),
-            author,
-            message
-        ])?;
-        let commenter = self.often.get(self.connection, often::COMMENTER)?;
-        commenter.execute(params![key, author, place.post_at])?;
-        self.stat(author, place.index, |stat| stat.comments += 1);
+    fn add_comment(&mut self, place: &Place, added: CommentAdded) -> Result<(), BoxError> {
+        let (id, author) = (added.comment_id, added.author);
+        self.stats
+            .note(&author, place.index, |stat| stat.comments += 1);
+        if let Some((under, _)) = self.under(place.post) {
+            let Entry::Vacant(vacant) = under.comments.entry(id) else {
+                return Err(Contradiction::CommentAgain(id).into());
+            };
+            vacant.insert(Comment {
+                created_at: place.at,
+                seq: place.version,
+                author,
+                edited_at: None,
+                message: added.message,
+                likes: BTreeSet::new(),
+                last: place.index,
+            });
+        } else {
+            let (key, message) = (place.key, added.message);
+            let comment = self.often.get(self.connection, often::COMMENT)?;
+            let id = id.as_bytes();
+            comment.execute(params![key, place.at, place.version, id, author, message])?;
+            let commenter = self.often.get(self.connection, often::COMMENTER)?;
+            commenter.execute(params![key, author, place.post_at])?;
+        }
         self.count(place.post, place.index, 0, 1);
         Ok(())
     }
 
-    fn edit_comment(&mut self, place: &Place, id: Uuid, message: &str) -> Result<(), BoxError> {
+    fn edit_comment(&mut self, place: &Place, edited: CommentEdited) -> Result<(), BoxError> {
+        let (id, message) = (edited.comment_id, edited.message);
+        if let Some((under, _)) = self.under(place.post) {
+            let comment = under.comment(id)?;
+            comment.message = message;
+            comment.edited_at = Some(place.at);
+            comment.last = place.index;
+            return Ok(());
+        }
         let changed = self
             .connection
             .prepare_cached(
@@ -152,7 +182,25 @@ impl Slice<'_> {
     }
 
     fn remove_comment(&mut self, place: &Place, id: Uuid) -> Result<(), BoxError> {
-        let comment = self.comment(place, id)?;
+        let (author, likes) = match self.under(place.post) {
+            Some((under, _)) => {
+                let removed = under.comments.remove(&id);
+                let removed = removed.ok_or(Contradiction::NoComment(id))?;
+                (removed.author, rows(removed.likes.len())?)
+            }
+            None => self.remove_stored(place, id)?,
+        };
+        self.stats.note(&author, place.index, |stat| {
+            stat.comments -= 1;
+            stat.likes -= likes;
+        });
+        self.count(place.post, place.index, 0, -1);
+        Ok(())
+    }
+
+    /// Whose it was, and its likes.
+    fn remove_stored(&self, place: &Place, id: Uuid) -> Result<(String, i64), BoxError> {
+        let comment = self.found(place, id)?;
         self.connection
             .prepare_cached(
                 "DELETE FROM social_comment WHERE post = ?1 AND created_at = ?2 AND seq = ?3",
@@ -175,44 +223,50 @@ impl Slice<'_> {
                 .prepare_cached("DELETE FROM social_comment_like WHERE post = ?1 AND seq = ?2")?
                 .execute(params![place.key, comment.seq])?;
         }
-        self.stat(&comment.author, place.index, |stat| {
-            stat.comments -= 1;
-            stat.likes -= comment.like_count;
-        });
-        self.count(place.post, place.index, 0, -1);
-        Ok(())
+        Ok((comment.author, comment.like_count))
     }
 
-    fn like_comment(&mut self, place: &Place, id: Uuid, actor: &str) -> Result<(), BoxError> {
-        let comment = self.comment(place, id)?;
+    fn like_comment(&mut self, place: &Place, id: Uuid, actor: String) -> Result<(), BoxError> {
+        self.stats.note(&actor, place.index, |_| {});
+        if let Some((under, stats)) = self.under(place.post) {
+            let comment = under.comment(id)?;
+            comment.last = place.index;
+            if comment.likes.insert(actor) {
+                stats.note(&comment.author, place.index, |stat| stat.likes += 1);
+            }
+            return Ok(());
+        }
+        let comment = self.found(place, id)?;
         let inserted = self
             .connection
             .prepare_cached(
                 "INSERT OR IGNORE INTO social_comment_like (post, seq, actor) VALUES (?1, ?2, ?3)",
             )?
             .execute(params![place.key, comment.seq, actor])?;
-        self.stat(actor, place.index, |_| {});
-        self.count_comment(place, &comment, rows(inserted)?)
+        self.count_stored(place, &comment, rows(inserted)?)
     }
 
     fn unlike_comment(&mut self, place: &Place, id: Uuid, actor: &str) -> Result<(), BoxError> {
-        let comment = self.comment(place, id)?;
+        self.stats.note(actor, place.index, |_| {});
+        if let Some((under, stats)) = self.under(place.post) {
+            let comment = under.comment(id)?;
+            comment.last = place.index;
+            if comment.likes.remove(actor) {
+                stats.note(&comment.author, place.index, |stat| stat.likes -= 1);
+            }
+            return Ok(());
+        }
+        let comment = self.found(place, id)?;
         let deleted = self
             .connection
             .prepare_cached(
                 "DELETE FROM social_comment_like WHERE post = ?1 AND seq = ?2 AND actor = ?3",
             )?
             .execute(params![place.key, comment.seq, actor])?;
-        self.stat(actor, place.index, |_| {});
-        self.count_comment(place, &comment, -rows(deleted)?)
+        self.count_stored(place, &comment, -rows(deleted)?)
     }
 
-    fn count_comment(
-        &mut self,
-        place: &Place,
-        comment: &Comment,
-        likes: i64,
-    ) -> Result<(), BoxError> {
+    fn count_stored(&mut self, place: &Place, comment: &Found, likes: i64) -> Result<(), BoxError> {
         if likes != 0 {
             self.connection
                 .prepare_cached(
@@ -220,12 +274,13 @@ impl Slice<'_> {
                      WHERE post = ?1 AND created_at = ?2 AND seq = ?3",
                 )?
                 .execute(params![place.key, comment.created_at, comment.seq, likes])?;
-            self.stat(&comment.author, place.index, |stat| stat.likes += likes);
+            self.stats
+                .note(&comment.author, place.index, |stat| stat.likes += likes);
         }
         Ok(())
     }
 
-    fn comment(&self, place: &Place, id: Uuid) -> Result<Comment, BoxError> {
+    fn found(&self, place: &Place, id: Uuid) -> Result<Found, BoxError> {
         let found = self
             .connection
             .prepare_cached(
@@ -233,7 +288,7 @@ impl Slice<'_> {
                  WHERE post = ?1 AND id = ?2",
             )?
             .query_row(params![place.key, id.as_bytes()], |row| {
-                Ok(Comment {
+                Ok(Found {
                     created_at: row.get(0)?,
                     seq: row.get(1)?,
                     author: row.get(2)?,
@@ -251,6 +306,35 @@ impl Slice<'_> {
             None => 0,
         };
         self.count(place.post, place.index, -likes, 0);
+        match self.under(place.post) {
+            Some((under, stats)) => {
+                for comment in std::mem::take(under).comments.into_values() {
+                    let likes = rows(comment.likes.len())?;
+                    stats.note(&comment.author, place.index, |stat| {
+                        stat.comments -= 1;
+                        stat.likes -= likes;
+                    });
+                }
+            }
+            None => self.empty_stored(place)?,
+        }
+        let author = self.posts.get_mut(&place.post).and_then(|post| {
+            post.created_at = 0;
+            post.edited_at = None;
+            post.message = None;
+            post.like_count = 0;
+            post.comment_count = 0;
+            post.author.take()
+        });
+        if let Some(author) = author {
+            self.stats
+                .note(&author, place.index, |stat| stat.posts -= 1);
+        }
+        Ok(())
+    }
+
+    /// Deletes what is under a stored post, and takes back what it counted for.
+    fn empty_stored(&mut self, place: &Place) -> Result<(), BoxError> {
         let mut statement = self.connection.prepare_cached(
             "SELECT author, count(*), sum(like_count) FROM social_comment WHERE post = ?1
              GROUP BY author",
@@ -259,7 +343,7 @@ impl Slice<'_> {
         while let Some(row) = commenters.next()? {
             let author: String = row.get(0)?;
             let (comments, likes): (i64, i64) = (row.get(1)?, row.get(2)?);
-            self.stat(&author, place.index, |stat| {
+            self.stats.note(&author, place.index, |stat| {
                 stat.comments -= comments;
                 stat.likes -= likes;
             });
@@ -272,60 +356,7 @@ impl Slice<'_> {
         ] {
             self.connection.prepare_cached(sql)?.execute([place.key])?;
         }
-        let author = self.posts.get_mut(&place.post).and_then(|post| {
-            post.created_at = 0;
-            post.edited_at = None;
-            post.message = None;
-            post.like_count = 0;
-            post.comment_count = 0;
-            post.author.take()
-        });
-        if let Some(author) = author {
-            self.stat(&author, place.index, |stat| stat.posts -= 1);
-        }
         Ok(())
-    }
-
-    fn apply_to_author(
-        &mut self,
-        actor: &str,
-        event: AuthorEvent,
-        at: i64,
-        version: i64,
-    ) -> Result<(), BoxError> {
-        let changed = match event {
-            AuthorEvent::AuthorRegistered(e) => {
-                self.connection
-                    .prepare_cached(
-                        "INSERT INTO social_author (actor, handle, handle_since, display_name, version)
-                         VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
-                    )?
-                    .execute(params![actor, e.handle, at, e.display_name, version])?;
-                return Ok(());
-            }
-            AuthorEvent::HandleChanged(e) => self
-                .connection
-                .prepare_cached(
-                    "UPDATE social_author SET handle = ?2, handle_since = ?3, version = ?4
-                     WHERE actor = ?1 AND version < ?4",
-                )?
-                .execute(params![actor, e.handle, at, version])?,
-            AuthorEvent::DisplayNameChanged(e) => self
-                .connection
-                .prepare_cached(
-                    "UPDATE social_author SET display_name = ?2, version = ?3
-                     WHERE actor = ?1 AND version < ?3",
-                )?
-                .execute(params![actor, e.display_name, version])?,
-        };
-        let known = changed > 0
-            || self
-                .connection
-                .prepare_cached("SELECT 1 FROM social_author WHERE actor = ?1")?
-                .exists([actor])?;
-        known
-            .then_some(())
-            .ok_or_else(|| Contradiction::NotRegistered.into())
     }
 }
 

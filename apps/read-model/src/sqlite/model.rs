@@ -1,16 +1,26 @@
 //! The read model as SQLite sees it.
 
-use cqrs_core::RecordedEvent;
+use cqrs_core::{BoxError, Partition, RecordedEvent};
 use cqrs_sqlite::{ApplyFailure, ReadModel};
 use rusqlite::Connection;
 
-use crate::model::SocialReadModel;
+use crate::model::{Happened, SocialReadModel};
 use crate::sqlite::slice::Slice;
 
 /// The version of the tables. Raise it with every change of the tables, or of what events do to them.
 const LAYOUT: u32 = 2;
 
+/// What happened, and when: the time of its command, and the version of its stream after it.
+#[derive(Debug)]
+pub struct Change {
+    pub(super) happened: Happened,
+    pub(super) at: i64,
+    pub(super) version: i64,
+}
+
 impl ReadModel for SocialReadModel {
+    type Event = Change;
+
     fn name(&self) -> &str {
         Self::NAME
     }
@@ -35,22 +45,25 @@ impl ReadModel for SocialReadModel {
         connection.execute_batch(include_str!("schema/drop.sql"))
     }
 
+    fn decode(&self, event: &RecordedEvent<'_>) -> Result<Change, BoxError> {
+        Ok(Change {
+            at: event.commit.header.time.as_millis(),
+            version: i64::try_from(event.version.get())?,
+            happened: self.happened(event)?,
+        })
+    }
+
     fn apply(
         &self,
         connection: &Connection,
-        events: &[RecordedEvent<'_>],
+        partition: Partition,
+        changes: impl Iterator<Item = Result<Change, ApplyFailure>>,
     ) -> Result<(), ApplyFailure> {
-        let mut first = 0;
-        for run in events.chunk_by(|a, b| a.id.at.partition == b.id.at.partition) {
-            let mut slice = Slice::new(connection, run[0].id.at.partition);
-            for (event, index) in run.iter().zip(first..) {
-                slice
-                    .apply(self, event, index)
-                    .map_err(|source| ApplyFailure::new(index, source))?;
-            }
-            slice.flush()?;
-            first += run.len();
+        let mut slice = Slice::new(connection, partition);
+        for (index, change) in changes.enumerate() {
+            let applied = slice.apply(change?, index);
+            applied.map_err(|source| ApplyFailure::new(index, source))?;
         }
-        Ok(())
+        slice.flush()
     }
 }

@@ -1,13 +1,16 @@
-//! A slice of events being folded: each post's row and each actor's statistics are written once.
+//! A slice of events being folded: each row is written once, in the order of its table.
+//!
+//! Of a post that begins in the slice nothing is stored, so all that is under it is folded in memory. What is
+//! under a post that was stored before is changed where it is stored, event by event; its own row is folded too.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use cqrs_core::{BoxError, Partition};
-use cqrs_sqlite::ApplyFailure;
+use cqrs_core::Partition;
 use foldhash::fast::FixedState;
-use rusqlite::{Connection, OptionalExtension, ToSql, params};
+use rusqlite::{Connection, OptionalExtension};
 use uuid::Uuid;
 
+use crate::model::Contradiction;
 use crate::sqlite::often::Often;
 
 /// A post as it stands in the slice.
@@ -25,17 +28,56 @@ pub(super) struct Post {
     pub(super) version: i64,
     /// The last event on it: what a failure to write the row is put down to.
     pub(super) last: usize,
-    stored: Stored,
+    pub(super) stored: Stored,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stored {
-    No,
+/// What the tables have of a post.
+#[derive(Debug)]
+pub(super) enum Stored {
+    /// Nothing: it begins here, and this is under it.
+    No(Under),
+    /// Its row as it was, and all that is under it.
     Yes {
         like_count: i64,
         comment_count: i64,
         deleted: bool,
     },
+}
+
+/// What is under a post of which nothing is stored.
+#[derive(Debug, Default)]
+pub(super) struct Under {
+    /// By actor.
+    pub(super) likes: BTreeMap<String, Like>,
+    /// By id.
+    pub(super) comments: BTreeMap<Uuid, Comment>,
+}
+
+#[derive(Debug)]
+pub(super) struct Like {
+    pub(super) at: i64,
+    /// The event that it is from.
+    pub(super) index: usize,
+}
+
+#[derive(Debug)]
+pub(super) struct Comment {
+    pub(super) created_at: i64,
+    pub(super) seq: i64,
+    pub(super) author: String,
+    pub(super) edited_at: Option<i64>,
+    pub(super) message: String,
+    /// Who likes it.
+    pub(super) likes: BTreeSet<String>,
+    /// The last event on it.
+    pub(super) last: usize,
+}
+
+impl Under {
+    pub(super) fn comment(&mut self, id: Uuid) -> Result<&mut Comment, Contradiction> {
+        let comment = self.comments.get_mut(&id);
+        comment.ok_or(Contradiction::NoComment(id))
+    }
 }
 
 /// What a slice adds to an actor's statistics; zeros where the actor was merely active.
@@ -47,14 +89,34 @@ pub(super) struct Delta {
     pub(super) last: usize,
 }
 
-type Stats = HashMap<String, Delta, FixedState>;
+/// What is added to the statistics, by actor.
+#[derive(Debug, Default)]
+pub(super) struct Stats(pub(super) HashMap<String, Delta, FixedState>);
+
+impl Stats {
+    /// Changes those of `actor`; who is merely active is noted by changing nothing.
+    ///
+    /// Looks before it inserts, which needs the actor's name as its own.
+    pub(super) fn note(&mut self, actor: &str, index: usize, change: impl FnOnce(&mut Delta)) {
+        if let Some(delta) = self.0.get_mut(actor) {
+            delta.last = index;
+            return change(delta);
+        }
+        let mut delta = Delta {
+            last: index,
+            ..Delta::default()
+        };
+        change(&mut delta);
+        self.0.insert(actor.to_owned(), delta);
+    }
+}
 
 /// What a slice changes and has not written yet.
 pub(super) struct Slice<'c> {
     pub(super) connection: &'c Connection,
-    partition: Partition,
+    pub(super) partition: Partition,
     pub(super) posts: HashMap<Uuid, Post, FixedState>,
-    stats: Stats,
+    pub(super) stats: Stats,
     pub(super) often: Often<'c>,
     next_key: Option<i64>,
 }
@@ -65,15 +127,10 @@ impl<'c> Slice<'c> {
             connection,
             partition,
             posts: HashMap::default(),
-            stats: HashMap::default(),
+            stats: Stats::default(),
             often: Often::default(),
             next_key: None,
         }
-    }
-
-    /// Changes the statistics of `actor`; who is merely active is noted by changing nothing.
-    pub(super) fn stat(&mut self, actor: &str, index: usize, change: impl FnOnce(&mut Delta)) {
-        note(&mut self.stats, actor, index, change);
     }
 
     /// Moves the post's counters, and its author's likes alike.
@@ -86,7 +143,7 @@ impl<'c> Slice<'c> {
         if likes != 0
             && let Some(author) = &post.author
         {
-            note(&mut self.stats, author, index, |stat| stat.likes += likes);
+            self.stats.note(author, index, |stat| stat.likes += likes);
         }
     }
 
@@ -99,6 +156,14 @@ impl<'c> Slice<'c> {
             self.posts.insert(id, post);
         }
         Ok(self.posts.get_mut(&id))
+    }
+
+    /// What is under the post `id`, where nothing of it is stored; and the statistics.
+    pub(super) fn under(&mut self, id: Uuid) -> Option<(&mut Under, &mut Stats)> {
+        match &mut self.posts.get_mut(&id)?.stored {
+            Stored::No(under) => Some((under, &mut self.stats)),
+            Stored::Yes { .. } => None,
+        }
     }
 
     /// Adds a post that the table does not have.
@@ -129,40 +194,11 @@ impl<'c> Slice<'c> {
             comment_count: 0,
             version,
             last,
-            stored: Stored::No,
+            stored: Stored::No(Under::default()),
         };
         self.posts.insert(id, post);
         Ok(())
     }
-
-    /// Writes what is folded: posts in the order of the table, so that new ones fill its last page.
-    pub(super) fn flush(self) -> Result<(), ApplyFailure> {
-        let mut posts: Vec<_> = self.posts.iter().collect();
-        posts.sort_unstable_by_key(|(_, post)| post.key);
-        for (id, post) in posts {
-            write_post(self.connection, *id, post)
-                .map_err(|source| ApplyFailure::new(post.last, source))?;
-        }
-        for (actor, delta) in &self.stats {
-            write_stat(self.connection, self.partition, actor, delta)
-                .map_err(|source| ApplyFailure::new(delta.last, source))?;
-        }
-        Ok(())
-    }
-}
-
-/// Looks before it inserts, which needs the actor's name as its own.
-fn note(stats: &mut Stats, actor: &str, index: usize, change: impl FnOnce(&mut Delta)) {
-    if let Some(delta) = stats.get_mut(actor) {
-        delta.last = index;
-        return change(delta);
-    }
-    let mut delta = Delta {
-        last: index,
-        ..Delta::default()
-    };
-    change(&mut delta);
-    stats.insert(actor.to_owned(), delta);
 }
 
 fn load(connection: &Connection, id: Uuid) -> rusqlite::Result<Option<Post>> {
@@ -192,93 +228,4 @@ fn load(connection: &Connection, id: Uuid) -> rusqlite::Result<Option<Post>> {
             })
         })
         .optional()
-}
-
-/// An index is rewritten whenever one of its columns is assigned, changed or not: so each
-/// statement assigns no more than it must.
-fn write_post(connection: &Connection, id: Uuid, post: &Post) -> Result<(), BoxError> {
-    let (likes, comments) = (post.like_count, post.comment_count);
-    let message = post.message.as_deref();
-    match post.stored {
-        Stored::No => connection
-            .prepare_cached(
-                "INSERT INTO social_post (key, id, author, created_at, edited_at, like_count,
-                 comment_count, version, message) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-            )?
-            .execute(params![
-                post.key,
-                id.as_bytes(),
-                post.author,
-                post.created_at,
-                post.edited_at,
-                likes,
-                comments,
-                post.version,
-                message.unwrap_or_default()
-            ])?,
-        Stored::Yes { deleted, .. } if post.author.is_none() != deleted => connection
-            .prepare_cached(
-                "UPDATE social_post SET author = NULL, created_at = 0, edited_at = NULL,
-                 like_count = 0, comment_count = 0, version = ?2, message = '' WHERE key = ?1",
-            )?
-            .execute(params![post.key, post.version])?,
-        Stored::Yes {
-            like_count,
-            comment_count,
-            ..
-        } => {
-            let mut sets = "version = ?2".to_owned();
-            let mut values: Vec<&dyn ToSql> = vec![&post.key, &post.version];
-            let mut set = |column: &str, value| {
-                values.push(value);
-                sets.push_str(&format!(", {column} = ?{}", values.len()));
-            };
-            if like_count != likes {
-                set("like_count", &post.like_count);
-            }
-            if comment_count != comments {
-                set("comment_count", &post.comment_count);
-            }
-            if let Some(message) = &post.message {
-                set("message", message);
-                set("edited_at", &post.edited_at);
-            }
-            let sql = format!("UPDATE social_post SET {sets} WHERE key = ?1");
-            connection.prepare_cached(&sql)?.execute(&values[..])?
-        }
-    };
-    Ok(())
-}
-
-fn write_stat(
-    connection: &Connection,
-    partition: Partition,
-    actor: &str,
-    delta: &Delta,
-) -> Result<(), BoxError> {
-    let Delta {
-        posts,
-        comments,
-        likes,
-        ..
-    } = *delta;
-    let sql = if (posts, comments, likes) == (0, 0, 0) {
-        "INSERT INTO social_author_stat
-         (actor, partition, post_count, comment_count, likes_received)
-         VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING"
-    } else {
-        "INSERT INTO social_author_stat
-         (actor, partition, post_count, comment_count, likes_received)
-         VALUES (?1, ?2, ?3, ?4, ?5)
-         ON CONFLICT DO UPDATE SET post_count = post_count + ?3,
-         comment_count = comment_count + ?4, likes_received = likes_received + ?5"
-    };
-    connection.prepare_cached(sql)?.execute(params![
-        actor,
-        partition.index(),
-        posts,
-        comments,
-        likes
-    ])?;
-    Ok(())
 }

@@ -65,11 +65,6 @@ impl<M: PgReadModel> VersionChange for PgChange<M> {
             .await?;
         let indexes = schema.fill(self.model.create_indexes());
         client.batch_execute(&indexes).await?;
-        let tables = self.model.tables();
-        let analyze = tables
-            .iter()
-            .map(|table| format!("ANALYZE {schema}.{};", table.name));
-        client.batch_execute(&analyze.collect::<String>()).await?;
         let sql = "UPDATE {schema}.model SET state = 'ready' WHERE version = $1";
         let sql = self.models.control().fill(sql);
         client.execute(&sql, &[&int(self.version.version)]).await?;

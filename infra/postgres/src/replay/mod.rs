@@ -8,6 +8,7 @@
 //!   ends what is idle for much longer than it may hold.
 
 mod change;
+mod index;
 mod lock;
 mod parallel;
 mod promote;

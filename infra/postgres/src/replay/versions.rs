@@ -114,6 +114,10 @@ impl<M: PgReadModel> BuildVersions for PgVersions<M> {
         Ok(version)
     }
 
+    async fn prepare(&self, version: &ModelVersion) -> Result<(), ModelError> {
+        self.index(version).await.map_err(ModelError::Store)
+    }
+
     fn projection(&self, version: &ModelVersion, writing: Writing) -> PgProjection<M> {
         let model = Arc::clone(&self.model);
         PgProjection::new(self.models.clone(), version.clone(), model).written(writing)

@@ -1,7 +1,7 @@
 //! The contract of projections, on a read model of one table.
 
-use cqrs_core::RecordedEvent;
 use cqrs_core::testing::contract::{Note, Notebook, NotebookStore};
+use cqrs_core::{BoxError, Partition, RecordedEvent};
 use cqrs_sqlite::{ApplyFailure, ReadModel, SqliteProjection, SqliteStore};
 use rusqlite::{Connection, params};
 
@@ -60,6 +60,8 @@ impl NotebookStore for Notes {
 struct Model(Notebook);
 
 impl ReadModel for Model {
+    type Event = Note;
+
     fn name(&self) -> &str {
         Notebook::NAME
     }
@@ -82,20 +84,24 @@ impl ReadModel for Model {
         connection.execute_batch("DROP TABLE IF EXISTS notes")
     }
 
+    fn decode(&self, event: &RecordedEvent<'_>) -> Result<Note, BoxError> {
+        Ok(self.0.note(event)?)
+    }
+
     fn apply(
         &self,
         connection: &Connection,
-        events: &[RecordedEvent<'_>],
+        _: Partition,
+        notes: impl Iterator<Item = Result<Note, ApplyFailure>>,
     ) -> Result<(), ApplyFailure> {
-        for (index, event) in events.iter().enumerate() {
-            let failed = |source| ApplyFailure { index, source };
-            let note = self.0.note(event).map_err(|error| failed(error.into()))?;
+        for (index, note) in notes.enumerate() {
+            let note = note?;
             connection
                 .execute(
                     "INSERT INTO notes (stream, version) VALUES (?1, ?2)",
                     params![note.stream, note.version.cast_signed()],
                 )
-                .map_err(|error| failed(error.into()))?;
+                .map_err(|error| ApplyFailure::new(index, error))?;
         }
         Ok(())
     }

@@ -1,8 +1,8 @@
 //! A read model beside the log: checkpoint, poison, parking, release, rebuild.
 
 use cqrs_core::{
-    ApplyError, Batch, Checkpoint, EventRef, LogPosition, ParkedStreams, Partition, Position,
-    Projection, ReadLog, RecordedCommit, RecordedEvent,
+    ApplyError, Batch, BoxError, Checkpoint, EventRef, LogPosition, ParkedStreams, Partition,
+    Position, Projection, ReadLog, RecordedCommit, RecordedEvent,
 };
 use cqrs_sqlite::{
     ApplyFailure, ReadModel, SqliteProjection, SqliteStore, checkpoint_on, is_parked_on,
@@ -20,6 +20,9 @@ struct Counts {
 }
 
 impl ReadModel for Counts {
+    /// The stream and the payload.
+    type Event = (String, Vec<u8>);
+
     fn name(&self) -> &str {
         "counts"
     }
@@ -46,20 +49,27 @@ impl ReadModel for Counts {
         connection.execute_batch("DROP TABLE IF EXISTS counts")
     }
 
+    fn decode(&self, event: &RecordedEvent<'_>) -> Result<Self::Event, BoxError> {
+        let payload = &event.data.payload[..];
+        assert!(payload != b"unreadable", "on purpose");
+        Ok((event.commit.stream.to_string(), payload.to_vec()))
+    }
+
     fn apply(
         &self,
         connection: &Connection,
-        events: &[RecordedEvent<'_>],
+        _: Partition,
+        events: impl Iterator<Item = Result<Self::Event, ApplyFailure>>,
     ) -> Result<(), ApplyFailure> {
-        for (index, event) in events.iter().enumerate() {
-            let payload = &event.data.payload[..];
+        for (index, event) in events.enumerate() {
+            let (stream, payload) = event?;
             assert!(self.lenient || payload != b"panic", "on purpose");
             let n = (self.lenient || payload != b"bad").then_some(1);
             connection
                 .execute(
                     "INSERT INTO counts VALUES (?1, ?2)
                      ON CONFLICT DO UPDATE SET n = n + excluded.n",
-                    rusqlite::params![event.commit.stream.as_str(), n],
+                    rusqlite::params![stream, n],
                 )
                 .map_err(|error| ApplyFailure::new(index, error))?;
         }
@@ -89,7 +99,7 @@ async fn is_indexed(store: &SqliteStore) -> bool {
 }
 
 async fn log(store: &SqliteStore) -> Vec<RecordedCommit> {
-    let all = store.read_partition(PARTITION, Position::START, 1_000);
+    let all = store.read_partition(PARTITION, Position::START, 10_000);
     all.await.unwrap()
 }
 
@@ -148,16 +158,51 @@ async fn a_poisonous_event_is_named_and_undoes_its_batch() {
     append(&store, &stream(1), 0, &["{}"]).await;
     append(&store, &stream(2), 0, &["bad"]).await;
     append(&store, &stream(3), 0, &["panic"]).await;
+    append(&store, &stream(4), 0, &["unreadable"]).await;
     let projection = counts(&store, 1, false).await;
     let commits = log(&store).await;
     let apply = first_of(&commits);
-    for (apply, poison) in [(&apply[..2], 1), (&[apply[0], apply[2]][..], 1)] {
+    for poison in 1..4 {
+        let apply = &[apply[0], apply[poison]][..];
+        let poison = 1;
         let applied = projection.apply(&batch(at(0, 0), 3, &commits, apply)).await;
         let named = matches!(applied, Err(ApplyError::Poison { index, .. }) if index == poison);
         assert!(named, "{applied:?}");
         assert_eq!(total(&store).await, 0);
         assert_eq!(projection.checkpoint(PARTITION).await.unwrap(), at(0, 0));
     }
+}
+
+/// So many that the writer begins before the last of them is decoded.
+#[tokio::test]
+async fn a_large_batch_is_applied_as_a_whole_or_names_its_poison() {
+    let fixture = fixture();
+    let store = fixture.store.clone();
+    let many = vec!["{}"; 400];
+    for number in 1..=4 {
+        append(&store, &stream(number), 0, &many).await;
+    }
+    append(&store, &stream(5), 0, &["unreadable"]).await;
+    append(&store, &stream(6), 0, &["panic"]).await;
+    let projection = counts(&store, 1, false).await;
+    let commits = log(&store).await;
+    let all = commits.iter().enumerate().flat_map(|(commit, recorded)| {
+        let events = 0..recorded.events.len();
+        events.map(move |event| EventRef { commit, event })
+    });
+    let all: Vec<_> = all.collect();
+    assert_eq!(all.len(), 1_602);
+    for poison in [1_600, 1_601] {
+        let apply: Vec<_> = all[..1_600].iter().chain([&all[poison]]).copied().collect();
+        let batch = batch(at(0, 0), 6, &commits, &apply);
+        let applied = projection.apply(&batch).await;
+        let named = matches!(applied, Err(ApplyError::Poison { index: 1_600, .. }));
+        assert!(named, "{applied:?}");
+        assert_eq!(total(&store).await, 0);
+    }
+    let batch = batch(at(0, 0), 6, &commits, &all[..1_600]);
+    projection.apply(&batch).await.unwrap();
+    assert_eq!(total(&store).await, 1_600);
 }
 
 #[tokio::test]
