@@ -167,10 +167,6 @@ mod replays {
             &self.log
         }
 
-        fn notebook(&self) -> &Notebook {
-            &self.notebook
-        }
-
         fn versions(&self) -> MemoryVersions<Vec<Note>> {
             self.versions.clone()
         }
