@@ -1,29 +1,22 @@
 //! Reading the log of a file that another process may be using.
 
-use std::cell::RefCell;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use cqrs_core::{BoxError, Partition, Position, ReadError, RecordedCommit};
 use rusqlite::Connection;
 use uuid::Uuid;
 
-use crate::disk::sync_seen;
 use crate::error::OpenError;
 use crate::log::read_partition;
 use crate::open::{SqliteOptions, connect_reader, identity, inspect};
 use crate::record;
 
-/// The log in a file, read without its lock: another process that has the store open goes on. Blocks.
-///
-/// What that process has committed and not synced yet is synced here before it is told of.
+/// The log in a file, read without its lock: whoever has the store open goes on. Blocks.
 ///
 /// Each read is a transaction of its own, so that a long walk is in nobody's way.
 #[derive(Debug)]
 pub struct SqliteLogFile {
-    path: PathBuf,
     connection: Connection,
-    /// How much of each partition is known to be on the disk.
-    durable: RefCell<Vec<u64>>,
     store_id: Uuid,
     namespace: Uuid,
     partitions: u16,
@@ -57,9 +50,7 @@ impl SqliteLogFile {
         };
         let (store_id, namespace) = identity(&connection, path, &options)?;
         Ok(Self {
-            path: path.to_owned(),
             connection,
-            durable: RefCell::new(vec![0; usize::from(options.partitions)]),
             store_id,
             namespace,
             partitions: options.partitions,
@@ -90,20 +81,9 @@ impl SqliteLogFile {
     ///
     /// [`ReadError::Store`].
     pub fn heads(&self) -> Result<Vec<Position>, ReadError> {
-        self.sync()?;
-        let durable = self.durable.borrow();
-        Ok(durable.iter().copied().map(Position::new).collect())
-    }
-
-    /// Makes all durable that can be read now: whoever writes may still wait for the disk.
-    fn sync(&self) -> Result<(), ReadError> {
-        let ends = crate::append::load_heads(&self.connection, self.partitions);
-        let ends = ends.map_err(record::store)?;
-        sync_seen(&self.path).map_err(|error| ReadError::Store {
-            source: error.into(),
-        })?;
-        *self.durable.borrow_mut() = ends;
-        Ok(())
+        let heads = crate::append::load_heads(&self.connection, self.partitions);
+        let heads = heads.map_err(record::store)?;
+        Ok(heads.into_iter().map(Position::new).collect())
     }
 
     /// The commits of `partition` after position `after`: as [`ReadLog::read_partition`](cqrs_core::ReadLog::read_partition).
@@ -117,16 +97,6 @@ impl SqliteLogFile {
         after: Position,
         max_events: usize,
     ) -> Result<Vec<RecordedCommit>, ReadError> {
-        let commits = read_partition(&self.connection, partition, after, max_events)?;
-        let end = commits.last().map_or(0, |last| last.at.position.get());
-        let durable = self
-            .durable
-            .borrow()
-            .get(usize::from(partition.index()))
-            .copied();
-        if durable.is_some_and(|durable| durable < end) {
-            self.sync()?;
-        }
-        Ok(commits)
+        read_partition(&self.connection, partition, after, max_events)
     }
 }

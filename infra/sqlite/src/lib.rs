@@ -1,10 +1,10 @@
 //! Event log, snapshots, ledger and read models in one SQLite file.
 //!
-//! One writer thread appends in groups: whatever waits when a group begins, or comes while the disk is busy with the
-//! one before, is written in one transaction. Its answers are given after a sync of the write-ahead log that began behind its
-//! commit, which another thread waits for: the promise of `synchronous=FULL`. Projections are jobs of the same thread, so
+//! One writer thread appends in groups: whatever waits when a group begins is
+//! written in one transaction and made durable by one `fsync` (WAL,
+//! `synchronous=FULL`), then answered. Projections are jobs of the same thread, so
 //! that they share it. Reads run on a few reader connections, each in one
-//! transaction; none tells of a commit that is not durable.
+//! transaction.
 //!
 //! One process owns a file at a time, by an advisory lock on `<file>.lock`.
 
@@ -14,18 +14,14 @@ mod batch;
 mod check;
 mod checkpoint;
 mod decoded;
-mod disk;
-mod durability;
 mod error;
 mod file;
 mod heads;
-mod job;
 mod ledger;
 mod log;
 mod model;
 mod open;
 mod parking;
-mod pipeline;
 mod projection;
 mod queue;
 mod readers;

@@ -9,10 +9,10 @@ use tokio::sync::oneshot;
 
 use crate::append::bounds;
 use crate::error::{ReadFailure, StoreFailure};
-use crate::job::Job;
 use crate::queue::Refused;
 use crate::record::{self, COLUMNS, int, nat, row_id, store};
 use crate::store::SqliteStore;
+use crate::writer::Job;
 
 /// A slice ends here, whatever was asked for: 16 MiB of payload.
 const MAX_SLICE_BYTES: usize = 16 << 20;

@@ -9,7 +9,6 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, params};
 use uuid::Uuid;
 
-use crate::disk::{Disk, WalFile};
 use crate::error::OpenError;
 
 /// "cqrs", in the header of every file of ours.
@@ -88,7 +87,6 @@ pub(crate) struct Opened {
     pub(crate) namespace: Uuid,
     pub(crate) writer: Connection,
     pub(crate) readers: Vec<Connection>,
-    pub(crate) wal: WalFile,
 }
 
 pub(crate) fn open(path: &Path, options: &SqliteOptions) -> Result<Opened, OpenError> {
@@ -110,13 +108,6 @@ pub(crate) fn open(path: &Path, options: &SqliteOptions) -> Result<Opened, OpenE
         .map(|_| connect_reader(path, options.reader_cache_kib))
         .collect::<Result<_, _>>()
         .map_err(|e| store(e.into()))?;
-    let wal = match WalFile::of(path) {
-        Ok(Some(wal)) => wal,
-        Ok(None) => return Err(store("it has no write-ahead log".into())),
-        Err(error) => return Err(store(error.into())),
-    };
-    // A process that was killed may have left commits that it had not synced, and that are seen from now on.
-    wal.sync().map_err(|error| store(error.into()))?;
     Ok(Opened {
         path: path.clone(),
         lock,
@@ -124,7 +115,6 @@ pub(crate) fn open(path: &Path, options: &SqliteOptions) -> Result<Opened, OpenE
         namespace,
         writer,
         readers,
-        wal,
     })
 }
 
@@ -244,10 +234,10 @@ fn connect_writer(path: &Path, options: &SqliteOptions) -> rusqlite::Result<Conn
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.execute_batch(&format!(
-        "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA temp_store=MEMORY;
+        "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY;
          PRAGMA mmap_size=0; PRAGMA busy_timeout=5000; PRAGMA foreign_keys=OFF;
-         PRAGMA journal_size_limit=67108864; PRAGMA cache_size=-{};",
-        options.writer_cache_kib
+         PRAGMA journal_size_limit=67108864; PRAGMA wal_autocheckpoint={}; PRAGMA cache_size=-{};",
+        options.autocheckpoint_pages, options.writer_cache_kib
     ))?;
     keep_plans(&connection)?;
     connection.set_prepared_statement_cache_capacity(64);

@@ -11,10 +11,10 @@ use rusqlite::{Connection, params};
 use crate::batch::Job;
 use crate::decoded::Decoder;
 use crate::error::{ReadFailure, WriteFailure};
-use crate::job::Keeping;
 use crate::model::{ReadModel, checkpoint_on};
 use crate::parking;
 use crate::store::SqliteStore;
+use crate::writer::Keeping;
 
 /// How many events a slice of a rebuild has. The store ends slices by their bytes, too.
 const REBUILD_EVENTS: usize = 10_000;

@@ -35,8 +35,6 @@ struct State<T> {
     next: u64,
     /// Threads that wait: nobody is woken where nobody sleeps.
     idle: usize,
-    /// For how many jobs one of them is woken.
-    worthwhile: usize,
     closed: bool,
 }
 
@@ -48,7 +46,6 @@ impl<T> Queue<T> {
                 bytes: 0,
                 next: 0,
                 idle: 0,
-                worthwhile: 1,
                 closed: false,
             }),
             waiting: AtomicUsize::new(0),
@@ -72,7 +69,7 @@ impl<T> Queue<T> {
         state.bytes += bytes;
         state.next += 1;
         self.waiting.store(state.jobs.len(), Ordering::Release);
-        let wake = state.idle > 0 && state.jobs.len() >= state.worthwhile;
+        let wake = state.idle > 0;
         drop(state);
         if wake {
             self.ready.notify_one();
@@ -97,16 +94,6 @@ impl<T> Queue<T> {
             state.idle -= 1;
         }
         let first = state.next - state.jobs.len() as u64;
-        self.move_into(&mut state, max, bytes, into);
-        Some(first)
-    }
-
-    /// Moves what waits into `into`, as [`take`](Self::take) does, but waits for nothing.
-    pub(crate) fn take_more(&self, max: usize, bytes: usize, into: &mut Vec<T>) {
-        self.move_into(&mut self.lock(), max, bytes, into);
-    }
-
-    fn move_into(&self, state: &mut State<T>, max: usize, bytes: usize, into: &mut Vec<T>) {
         let (mut count, mut taken) = (0, 0);
         while count < max
             && taken < bytes
@@ -118,36 +105,7 @@ impl<T> Queue<T> {
         }
         state.bytes -= taken;
         self.waiting.store(state.jobs.len(), Ordering::Release);
-    }
-
-    /// Waits while `busy` and fewer than `worthwhile` jobs wait; whether it is still busy.
-    ///
-    /// Whoever changes what `busy` looks at calls [`nudge`](Self::nudge). For the queue's only taker.
-    pub(crate) fn wait_while(&self, worthwhile: usize, busy: impl Fn() -> bool) -> bool {
-        let mut state = self.lock();
-        let is_busy = loop {
-            let is_busy = busy();
-            if !is_busy || state.jobs.len() >= worthwhile {
-                break is_busy;
-            }
-            state.idle += 1;
-            state.worthwhile = worthwhile;
-            state = self
-                .ready
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
-            state.idle -= 1;
-        };
-        state.worthwhile = 1;
-        is_busy
-    }
-
-    /// Has the taker look again at what it waits for.
-    pub(crate) fn nudge(&self) {
-        let idle = self.lock().idle > 0;
-        if idle {
-            self.ready.notify_all();
-        }
+        Some(first)
     }
 
     /// Gives the processor to whoever may bring jobs, until `expected` of them wait or no more come.
@@ -171,11 +129,6 @@ impl<T> Queue<T> {
     /// The number that the next job will have.
     pub(crate) fn next(&self) -> u64 {
         self.lock().next
-    }
-
-    /// Whether no job waits.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.waiting.load(Ordering::Acquire) == 0
     }
 
     /// The number of jobs that wait.

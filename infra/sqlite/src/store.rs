@@ -10,17 +10,13 @@ use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
-use crate::disk::{Disk, WalFile};
-use crate::durability::Durability;
 use crate::error::{OpenError, ReadFailure, StoreFailure, WriteFailure};
-use crate::job::{Job, Keeping, Task};
 use crate::ledger::Claims;
 use crate::open::{self, SqliteOptions};
-use crate::pipeline::Pipeline;
 use crate::queue::{Queue, Refused};
 use crate::readers::{self, ReadJob};
 use crate::recent::RecentCommits;
-use crate::writer::{Threads, Writer};
+use crate::writer::{Job, Keeping, Task, Writer};
 
 /// Event log, ledger, snapshots and read models in one SQLite file. Cheap to clone.
 ///
@@ -55,8 +51,6 @@ pub(crate) struct Shared {
     pub(crate) tails: Vec<watch::Sender<Tail>>,
     /// The last commits, for those who follow closely.
     pub(crate) recent: RecentCommits,
-    /// How far the store is durable.
-    pub(crate) durability: Durability,
     pub(crate) stopped: watch::Sender<bool>,
     pub(crate) claims: Claims,
 }
@@ -74,18 +68,9 @@ impl SqliteStore {
     ///
     /// [`OpenError`]; a file that is not ours, or of another version, is left untouched.
     pub fn open(path: impl AsRef<Path>, options: SqliteOptions) -> Result<Self, OpenError> {
-        Self::open_on(path.as_ref(), options, |wal| Box::new(wal))
-    }
-
-    /// Opens the store on a disk made of its write-ahead log.
-    pub(crate) fn open_on(
-        path: &Path,
-        options: SqliteOptions,
-        disk: impl FnOnce(WalFile) -> Box<dyn Disk>,
-    ) -> Result<Self, OpenError> {
-        let opened = open::open(path, &options)?;
+        let opened = open::open(path.as_ref(), &options)?;
         let failed = |source: BoxError| OpenError::Store {
-            path: path.to_owned(),
+            path: path.as_ref().to_owned(),
             source,
         };
         let heads = crate::append::load_heads(&opened.writer, options.partitions)
@@ -110,35 +95,25 @@ impl SqliteStore {
             reads: Queue::new(options.queue, usize::MAX),
             tails,
             recent: RecentCommits::new(options.partitions, options.recent_bytes),
-            durability: Durability::new(),
             stopped: watch::Sender::new(false),
             claims: Claims::default(),
         });
-        let mut readers = Vec::new();
+        let mut threads = Vec::new();
         for (index, connection) in opened.readers.into_iter().enumerate() {
             let shared = Arc::clone(&shared);
             let thread = std::thread::Builder::new()
                 .name(format!("sqlite-reader-{index}"))
                 .spawn(move || readers::run(&shared.reads, connection));
-            readers.push(thread.map_err(|e| failed(e.into()))?);
+            threads.push(thread.map_err(|e| failed(e.into()))?);
         }
-        let pipeline = Pipeline::new(disk(opened.wal), Arc::clone(&shared), heads.clone());
-        let pipeline = Arc::new(pipeline);
-        let told = Arc::clone(&pipeline);
-        let sync = std::thread::Builder::new()
-            .name("sqlite-sync".to_owned())
-            .spawn(move || told.run())
-            .map_err(|e| failed(e.into()))?;
         let writer = Writer::new(
             opened.writer,
-            pipeline,
             Arc::clone(&shared),
             heads,
             &options,
-            Threads { readers, sync },
+            threads,
             opened.lock,
         );
-        let writer = writer.map_err(|e| failed(e.into()))?;
         let thread = std::thread::Builder::new()
             .name("sqlite-writer".to_owned())
             .spawn(move || writer.run())
@@ -189,57 +164,17 @@ impl SqliteStore {
         E: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
     {
-        let shared = Arc::clone(self.shared());
-        let (read, seen) = self
-            .read_any(move |connection| {
-                let read = readers::in_transaction(connection, read);
-                (read, shared.durability.seen())
-            })
-            .await?;
-        // A commit is seen before it is on the disk: what rests on it is not said sooner.
-        let durable = self.shared().durability.reached(seen).await;
-        durable.map_err(ReadFailure::Store)?;
-        read
-    }
-
-    /// As [`read`](Self::read), for what is made from the log, and only from what is durable of it: a
-    /// [`ReadModel`](crate::ReadModel)'s rows, its checkpoints and what it parked. Waits for no commit to be durable.
-    ///
-    /// The log itself may show commits here that a power loss takes back.
-    ///
-    /// # Errors
-    ///
-    /// As [`read`](Self::read).
-    ///
-    /// # Cancel safety
-    ///
-    /// As [`read`](Self::read).
-    pub async fn read_derived<T, E, F>(&self, read: F) -> Result<T, ReadFailure<E>>
-    where
-        T: Send + 'static,
-        E: Send + 'static,
-        F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
-    {
-        self.read_any(|connection| readers::in_transaction(connection, read))
-            .await?
-    }
-
-    async fn read_any<T, E, F>(&self, read: F) -> Result<T, ReadFailure<E>>
-    where
-        T: Send + 'static,
-        F: FnOnce(&Connection) -> T + Send + 'static,
-    {
         let (reply, answer) = oneshot::channel();
         let job: ReadJob = Box::new(move |connection| {
             // An abandoned read is not begun.
             if !reply.is_closed() {
-                let _ = reply.send(read(connection));
+                let _ = reply.send(readers::in_transaction(connection, read));
             }
         });
         match self.shared().reads.push(job, 0) {
             Ok(()) => answer
                 .await
-                .map_err(|_| ReadFailure::Store(StoreFailure::unanswered())),
+                .unwrap_or_else(|_| Err(ReadFailure::Store(StoreFailure::unanswered()))),
             Err(Refused::Full) => Err(ReadFailure::Overloaded),
             Err(Refused::Closed) => Err(ReadFailure::Store(StoreFailure::closed())),
         }

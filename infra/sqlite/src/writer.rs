@@ -1,199 +1,257 @@
-//! The writer thread: groups of jobs, one transaction each, made durable together.
-//!
-//! A group is open for as long as the groups before it wait for the disk: it does what comes meanwhile, so that the disk
-//! is never waited for while there is work, and never asked for less than has come by then.
+//! The writer thread: groups of jobs, one transaction and one `fsync` each.
 
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 
-use cqrs_core::{AppendError, ExpectedVersion, LogPosition, StreamName};
+use cqrs_core::{AppendError, Appended, Commit, ExpectedVersion, LogPosition, StreamName};
 use rusqlite::Connection;
-use rusqlite::config::DbConfig;
+use tokio::sync::oneshot;
 
 use crate::append::Appender;
-use crate::error::StoreFailure;
-use crate::job::{Answer, Done, Job, Work};
+use crate::error::{StoreFailure, WriteFailure};
 use crate::open::SqliteOptions;
-use crate::pipeline::{Group, Pipeline};
 use crate::store::Shared;
 
 /// A group is closed once its commits hold this much.
 const GROUP_BYTES: usize = 8 << 20;
 
-/// The most jobs that are waited for before a group begins; more make a group worth its sync.
+/// The most jobs that are waited for before a group begins; more make a group worth its `fsync`.
 const GATHERED: usize = 64;
 
-/// So many jobs are worth a wake-up while the disk is busy anyway.
-const WORTHWHILE: usize = 16;
+type AppendReply = oneshot::Sender<Result<Appended, AppendError>>;
+
+/// What waits for the writer.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "appends are nearly all of them; a box would be an allocation each"
+)]
+pub(crate) enum Job {
+    Append {
+        commit: Commit,
+        reply: AppendReply,
+    },
+    Confirm {
+        stream: StreamName,
+        expected: ExpectedVersion,
+        reply: oneshot::Sender<Result<LogPosition, AppendError>>,
+    },
+    Work {
+        work: Box<dyn Work>,
+        keeping: Keeping,
+    },
+}
+
+impl Job {
+    fn is_durable(&self) -> bool {
+        match self {
+            Self::Append { .. } => true,
+            // It writes nothing.
+            Self::Confirm { .. } => false,
+            Self::Work { keeping, .. } => *keeping == Keeping::Durable,
+        }
+    }
+}
+
+/// What the answer to a closure promises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keeping {
+    /// It survives a power loss.
+    Durable,
+    /// It can be made again from what is durable: a power loss may take it back, a crash of the process does not.
+    Derived,
+}
+
+/// A job that is a closure, run in a savepoint.
+pub(crate) trait Work: Send {
+    /// Runs it; `false` undoes what it wrote.
+    fn run(&mut self, connection: &Connection) -> bool;
+
+    /// Answers, once the group is durable or has failed.
+    fn answer(self: Box<Self>, failed: Option<&StoreFailure>);
+}
+
+/// [`Work`] made of a closure.
+pub(crate) struct Task<F, T, E> {
+    work: Option<F>,
+    done: Option<Result<T, E>>,
+    reply: oneshot::Sender<Result<T, WriteFailure<E>>>,
+}
+
+impl<F, T, E> Task<F, T, E> {
+    pub(crate) fn new(work: F, reply: oneshot::Sender<Result<T, WriteFailure<E>>>) -> Self {
+        Self {
+            work: Some(work),
+            done: None,
+            reply,
+        }
+    }
+}
+
+impl<F, T, E> Work for Task<F, T, E>
+where
+    F: FnOnce(&Connection) -> Result<T, E> + Send,
+    T: Send,
+    E: Send,
+{
+    fn run(&mut self, connection: &Connection) -> bool {
+        let Some(work) = self.work.take() else {
+            return false;
+        };
+        let done = work(connection);
+        let keep = done.is_ok();
+        self.done = Some(done);
+        keep
+    }
+
+    fn answer(self: Box<Self>, failed: Option<&StoreFailure>) {
+        let answer = match (failed, self.done) {
+            (Some(failure), _) => Err(WriteFailure::Store(failure.clone())),
+            (None, Some(Ok(value))) => Ok(value),
+            (None, Some(Err(error))) => Err(WriteFailure::Failed(error)),
+            (None, None) => Err(WriteFailure::Store(StoreFailure::unanswered())),
+        };
+        let _ = self.reply.send(answer);
+    }
+}
+
+/// What a job came to, kept until the group is durable.
+enum Answer {
+    Append(Result<Appended, AppendError>),
+    Confirm(Result<LogPosition, AppendError>),
+    Work,
+}
+
+/// A job that is done, and to whom that is to be said.
+enum Done {
+    Append(AppendReply, Result<Appended, AppendError>),
+    Confirm(
+        oneshot::Sender<Result<LogPosition, AppendError>>,
+        Result<LogPosition, AppendError>,
+    ),
+    Work(Box<dyn Work>),
+}
+
+/// Answers whom it concerns; nobody need be there any more.
+fn answer(done: Vec<Done>) {
+    for done in done {
+        match done {
+            Done::Append(reply, answer) => {
+                let _ = reply.send(answer);
+            }
+            Done::Confirm(reply, answer) => {
+                let _ = reply.send(answer);
+            }
+            Done::Work(work) => work.answer(None),
+        }
+    }
+}
 
 /// Owns the connection that writes.
 pub(crate) struct Writer {
     connection: Connection,
     shared: Arc<Shared>,
-    pipeline: Arc<Pipeline>,
     appender: Appender,
-    /// The last committed position of each partition.
-    ends: Vec<u64>,
-    /// Pages in the write-ahead log after the last commit that wrote any; 0 once that is taken.
-    pages: Arc<AtomicU32>,
+    /// The last durable position of each partition.
+    durable: Vec<u64>,
+    /// Those that followers were last woken for.
+    woken: Vec<u64>,
     group: usize,
-    checkpoint_pages: u32,
-    threads: Threads,
+    /// Whether a commit waits for the disk, as the connection is set.
+    synced: bool,
+    readers: Vec<JoinHandle<()>>,
     /// Held until the connection is closed.
     lock: File,
 }
 
-/// The other threads, which end before the writer does.
-pub(crate) struct Threads {
-    pub(crate) readers: Vec<JoinHandle<()>>,
-    pub(crate) sync: JoinHandle<()>,
-}
-
 impl Writer {
     pub(crate) fn new(
-        mut connection: Connection,
-        pipeline: Arc<Pipeline>,
+        connection: Connection,
         shared: Arc<Shared>,
         heads: Vec<u64>,
         options: &SqliteOptions,
-        threads: Threads,
+        readers: Vec<JoinHandle<()>>,
         lock: File,
-    ) -> rusqlite::Result<Self> {
-        let pages = Arc::new(AtomicU32::new(0));
-        let written = Arc::clone(&pages);
-        // In place of SQLite's own hook, which would checkpoint before the group is on its way to the disk.
-        connection.wal_hook(Some(move |_: &mut _, pages: i32| {
-            written.store(pages.cast_unsigned(), Ordering::Relaxed);
-            Ok(())
-        }))?;
-        Ok(Self {
+    ) -> Self {
+        Self {
             connection,
             shared,
-            pipeline,
-            ends: heads.clone(),
-            appender: Appender::new(heads, options.cached_heads),
-            pages,
+            appender: Appender::new(heads.clone(), options.cached_heads),
+            woken: heads.clone(),
+            durable: heads,
             group: options.group,
-            checkpoint_pages: options.autocheckpoint_pages,
-            threads,
+            synced: true,
+            readers,
             lock,
-        })
+        }
     }
 
     /// Does groups until the queue is closed and empty, then closes the file.
     pub(crate) fn run(mut self) {
         let shared = Arc::clone(&self.shared);
         let mut jobs = Vec::with_capacity(self.group.min(1_024));
-        let mut last = 0;
+        let mut answered = 0;
         loop {
-            // A group that is begun while the disk is busy takes what comes until it is free.
-            if !self.pipeline.is_busy() {
-                // Those who were answered together come back one by one: without this the first of them would be
-                // a group of its own, and the others wait for a second sync.
-                shared.writes.gather(last);
-            }
+            // Those who were answered together come back one by one: without this the first of them would be
+            // a group of its own, and the others wait for a second `fsync`.
+            shared.writes.gather(answered);
             let Some(first) = shared.writes.take(self.group, GROUP_BYTES, &mut jobs) else {
                 break;
             };
-            last = self.group(first, &mut jobs).min(GATHERED);
+            answered = jobs.len().min(GATHERED);
+            self.group(first, &mut jobs);
         }
         self.close();
     }
 
-    /// Does a group that begins with `jobs`; how many it had in the end.
-    fn group(&mut self, first: u64, jobs: &mut Vec<Job>) -> usize {
-        if let Some(failure) = self.shared.durability.failure() {
-            return self.fail(first, jobs, &failure);
-        }
+    fn group(&mut self, first: u64, jobs: &mut Vec<Job>) {
+        let after = first + jobs.len() as u64;
         let transacted = catch_unwind(AssertUnwindSafe(|| self.transact(jobs)))
             .unwrap_or_else(|_| Err(StoreFailure::new("the writer panicked")));
-        let count = jobs.len();
-        let after = first + count as u64;
-        self.shared
-            .failed
-            .store(transacted.is_err(), Ordering::Release);
+        let failed = transacted.is_err();
+        self.shared.failed.store(failed, Ordering::Release);
         match transacted {
-            Ok((number, answers)) => {
-                self.ends.clone_from_slice(self.appender.positions());
-                let pages = self.pages.swap(0, Ordering::Relaxed);
-                let done = jobs.drain(..).zip(answers);
-                let group = Group {
-                    number,
-                    written: pages > 0,
-                    after,
-                    ends: self.ends.clone(),
-                    done: done
-                        .filter_map(|(job, answer)| Done::of(job, answer))
-                        .collect(),
-                };
-                // One alone is answered soonest where it is.
-                self.pipeline
-                    .push(group, count == 1 && self.shared.writes.is_empty());
-                if pages >= self.checkpoint_pages {
-                    self.checkpoint();
-                }
-                count
+            Ok(answers) => {
+                self.durable.clone_from_slice(self.appender.positions());
+                let done = self.remember(jobs, answers);
+                self.move_tails();
+                answer(done);
+                self.wake_followers();
             }
             Err(failure) => {
-                tracing::error!(error = %failure, jobs = count, "a group was rolled back");
+                tracing::error!(error = %failure, jobs = jobs.len(), "a group was rolled back");
                 if !self.connection.is_autocommit() {
                     let _ = self.connection.execute_batch("ROLLBACK");
                 }
-                self.fail(first, jobs, &failure);
-                self.recover(after);
-                count
+                self.recover();
+                self.fail(jobs, &failure);
             }
         }
+        self.shared.done.store(after, Ordering::Release);
     }
 
-    /// Executes a group and commits it; its number, where it waits for the disk, and what its jobs came to.
-    fn transact(
-        &mut self,
-        jobs: &mut Vec<Job>,
-    ) -> Result<(Option<u64>, Vec<Answer>), StoreFailure> {
-        let (shared, pipeline) = (Arc::clone(&self.shared), Arc::clone(&self.pipeline));
+    fn transact(&mut self, jobs: &mut [Job]) -> Result<Vec<Answer>, StoreFailure> {
+        self.sync_commits(jobs.iter().any(Job::is_durable))?;
         self.statement("BEGIN IMMEDIATE")?;
         let mut answers = Vec::with_capacity(jobs.len());
-        let (mut durable, mut busy, mut bytes) = (false, true, 0);
-        loop {
-            for job in &mut jobs[answers.len()..] {
-                durable |= job.is_durable();
-                bytes += job.bytes();
-                answers.push(self.execute(job)?);
-            }
-            let room = self.group.saturating_sub(jobs.len());
-            if room == 0 || bytes >= GROUP_BYTES {
-                // However slow the disk: no more than this one, those that it syncs and those that are told of.
-                shared.writes.wait_while(usize::MAX, || pipeline.is_busy());
-                break;
-            }
-            if !busy {
-                break;
-            }
-            busy = shared.writes.wait_while(WORTHWHILE, || pipeline.is_busy());
-            shared.writes.take_more(room, GROUP_BYTES - bytes, jobs);
+        for job in jobs {
+            answers.push(match job {
+                Job::Append { commit, .. } => {
+                    Answer::Append(self.appender.append(&self.connection, commit)?)
+                }
+                Job::Confirm {
+                    stream, expected, ..
+                } => Answer::Confirm(self.confirm(stream, *expected)?),
+                Job::Work { work, .. } => {
+                    self.work(work.as_mut())?;
+                    Answer::Work
+                }
+            });
         }
-        let number = durable.then(|| shared.durability.begin());
         self.statement("COMMIT")?;
-        Ok((number, answers))
-    }
-
-    fn execute(&mut self, job: &mut Job) -> Result<Answer, StoreFailure> {
-        Ok(match job {
-            Job::Append { commit, .. } => {
-                Answer::Append(self.appender.append(&self.connection, commit)?)
-            }
-            Job::Confirm {
-                stream, expected, ..
-            } => Answer::Confirm(self.confirm(stream, *expected)?),
-            Job::Work { work, .. } => {
-                self.work(work.as_mut())?;
-                Answer::Work
-            }
-        })
+        Ok(answers)
     }
 
     fn confirm(
@@ -229,51 +287,94 @@ impl Writer {
         Ok(self.statement("RELEASE job")?)
     }
 
-    /// Answers that the store failed; what was done of it, if anything, is not told of.
-    fn fail(&self, first: u64, jobs: &mut Vec<Job>, failure: &StoreFailure) -> usize {
-        let count = jobs.len();
-        jobs.drain(..).for_each(|job| job.fail(failure));
-        if self.shared.durability.failure().is_some() {
-            // Groups in flight, too, have failed or will.
-            self.shared
-                .done
-                .fetch_max(first + count as u64, Ordering::Release);
+    /// Lets commits wait for the disk, or not.
+    ///
+    /// Where they do not, what is committed is durable with the next commit that does: both are in one file, in this
+    /// order, and what recovery keeps of it is a prefix.
+    fn sync_commits(&mut self, synced: bool) -> rusqlite::Result<()> {
+        if self.synced != synced {
+            self.connection.execute_batch(match synced {
+                true => "PRAGMA synchronous=FULL",
+                false => "PRAGMA synchronous=NORMAL",
+            })?;
+            self.synced = synced;
         }
-        count
+        Ok(())
     }
 
-    /// Finds out where the log ends: a failed COMMIT may have happened all the same.
-    fn recover(&mut self, after: u64) {
-        let partitions = self.shared.partitions;
-        let ends = match crate::append::load_heads(&self.connection, partitions) {
-            Ok(ends) => ends,
-            Err(error) => {
-                tracing::error!(%error, "the log's end could not be read");
-                self.ends.clone()
+    /// Keeps what was appended for those who follow the log.
+    fn remember(&self, jobs: &mut Vec<Job>, answers: Vec<Answer>) -> Vec<Done> {
+        let mut recent = self.shared.recent.lock();
+        let done = jobs.drain(..).zip(answers).filter_map(|pair| match pair {
+            (Job::Append { commit, reply }, Answer::Append(answer)) => {
+                if let Ok(appended) = &answer
+                    && !appended.repeated
+                {
+                    recent.push(commit, appended);
+                }
+                Some(Done::Append(reply, answer))
             }
-        };
-        self.ends.clone_from(&ends);
-        self.appender.reset(ends.clone());
-        self.pages.store(0, Ordering::Relaxed);
-        // If it did, that is told of once it is on the disk.
-        let group = Group {
-            number: Some(self.shared.durability.begin()),
-            written: true,
-            after,
-            ends,
-            done: Vec::new(),
-        };
-        self.pipeline.push(group, true);
+            (Job::Confirm { reply, .. }, Answer::Confirm(answer)) => {
+                Some(Done::Confirm(reply, answer))
+            }
+            (Job::Work { work, .. }, _) => Some(Done::Work(work)),
+            // Answers are made in step with their jobs.
+            _ => None,
+        });
+        done.collect()
     }
 
-    /// Copies the write-ahead log into the file, so that it can begin anew.
-    fn checkpoint(&self) {
-        let copied = self
-            .connection
-            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
-        if let Err(error) = copied {
-            // It grows until a later one succeeds.
-            tracing::warn!(%error, "the write-ahead log was not copied");
+    fn fail(&mut self, jobs: &mut Vec<Job>, failure: &StoreFailure) {
+        let failed = |stream| AppendError::Store {
+            stream,
+            source: failure.clone().into(),
+        };
+        for job in jobs.drain(..) {
+            match job {
+                Job::Append { commit, reply } => {
+                    let _ = reply.send(Err(failed(commit.stream)));
+                }
+                Job::Confirm { stream, reply, .. } => {
+                    let _ = reply.send(Err(failed(stream)));
+                }
+                Job::Work { work, .. } => work.answer(Some(failure)),
+            }
+        }
+    }
+
+    /// Finds out where the log ends: a failed COMMIT may have been durable all the same.
+    fn recover(&mut self) {
+        let partitions = self.shared.partitions;
+        match crate::append::load_heads(&self.connection, partitions) {
+            Ok(heads) => self.durable = heads,
+            Err(error) => tracing::error!(%error, "the log's end could not be read"),
+        }
+        self.appender.reset(self.durable.clone());
+        self.move_tails();
+        self.wake_followers();
+    }
+
+    /// Shows everybody who asks what is durable now.
+    fn move_tails(&self) {
+        for (tail, durable) in self.shared.tails.iter().zip(&self.durable) {
+            tail.send_if_modified(|tail| {
+                tail.head = *durable;
+                false
+            });
+        }
+    }
+
+    /// Wakes whoever waits for more than there was.
+    fn wake_followers(&mut self) {
+        for ((tail, durable), woken) in self
+            .shared
+            .tails
+            .iter()
+            .zip(&self.durable)
+            .zip(&mut self.woken)
+        {
+            tail.send_if_modified(|_| *woken != *durable);
+            *woken = *durable;
         }
     }
 
@@ -282,23 +383,15 @@ impl Writer {
     }
 
     fn close(self) {
-        self.pipeline.close();
-        let _ = self.threads.sync.join();
         self.shared.reads.close();
-        for reader in self.threads.readers {
+        for reader in self.readers {
             let _ = reader.join();
         }
-        if self.shared.durability.failure().is_some() {
-            // What the kernel could not write it may read back wrong: nothing of it gets into the file.
-            let keep = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
-            let _ = self.connection.set_db_config(keep, true);
-        } else {
-            let copied = self
-                .connection
-                .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-            if let Err(error) = copied {
-                tracing::warn!(%error, "the write-ahead log stays; the next start reads it");
-            }
+        let checkpointed = self
+            .connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        if let Err(error) = checkpointed {
+            tracing::warn!(%error, "the write-ahead log stays; the next start reads it");
         }
         drop(self.connection);
         drop(self.lock);

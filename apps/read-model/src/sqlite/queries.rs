@@ -33,7 +33,7 @@ impl SqliteQueries {
         F: FnOnce(&Connection) -> Result<T, QueryError> + Send + 'static,
     {
         let (tokens, partitions) = (tokens.clone(), self.store.partitions());
-        let answer = self.store.read_derived(move |connection| {
+        let answer = self.store.read(move |connection| {
             check(connection, &tokens, partitions)?;
             read(connection)
         });
