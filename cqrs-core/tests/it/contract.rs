@@ -114,7 +114,7 @@ mod coordinator {
 mod replays {
     use std::time::Duration;
 
-    use cqrs_core::testing::contract::{Note, Notebook, NotebookVersions};
+    use cqrs_core::testing::contract::{Note, Notebook, NotebookVersions, Notes};
     use cqrs_core::{
         MemoryProjection, MemoryStore, MemoryVersions, Partition, Position, Projection, Timer,
     };
@@ -127,26 +127,27 @@ mod replays {
     pub(super) struct TokioTimer;
 
     impl Timer for TokioTimer {
+        #[expect(clippy::disallowed_methods, reason = "the timer that is passed in")]
         async fn sleep(&self, duration: Duration) {
             tokio::time::sleep(duration).await;
         }
     }
 
-    pub(super) fn versions(notebook: &Notebook) -> MemoryVersions<Vec<Note>> {
+    pub(super) fn versions(notebook: &Notebook) -> MemoryVersions<Notes> {
         let notebook = notebook.clone();
         MemoryVersions::new(2, move |_layout| {
             let (model, types) = (notebook.clone(), [Notebook::EVENT]);
-            let fold = move |notes: &mut Vec<Note>, event: &cqrs_core::RecordedEvent<'_>| {
-                notes.push(model.note(event)?);
+            let fold = move |notes: &mut Notes, event: &cqrs_core::RecordedEvent<'_>| {
+                notes.0.push(model.note(event)?);
                 Ok(())
             };
-            MemoryProjection::new(Notebook::NAME, types, Vec::new(), fold)
+            MemoryProjection::new(Notebook::NAME, types, Notes::default(), fold)
         })
     }
 
     struct InMemory {
         log: MemoryStore,
-        versions: MemoryVersions<Vec<Note>>,
+        versions: MemoryVersions<Notes>,
     }
 
     impl InMemory {
@@ -160,14 +161,14 @@ mod replays {
 
     impl NotebookVersions for InMemory {
         type Log = MemoryStore;
-        type Versions = MemoryVersions<Vec<Note>>;
+        type Versions = MemoryVersions<Notes>;
         type Timer = TokioTimer;
 
         fn log(&self) -> &MemoryStore {
             &self.log
         }
 
-        fn versions(&self) -> MemoryVersions<Vec<Note>> {
+        fn versions(&self) -> MemoryVersions<Notes> {
             self.versions.clone()
         }
 
@@ -179,7 +180,7 @@ mod replays {
             self.versions.read(|_, live| {
                 let at = |partition| live.checkpoint(partition).now_or_never().unwrap().unwrap();
                 let places = Partition::all(2).map(|partition| at(partition).position);
-                (places.collect(), live.read(Vec::clone))
+                (places.collect(), live.read(|notes| notes.0.clone()))
             })
         }
     }
@@ -187,14 +188,14 @@ mod replays {
 
 /// The live one of several versions is a projection like any other.
 mod of_a_version {
-    use cqrs_core::testing::contract::{Note, Notebook, NotebookStore};
+    use cqrs_core::testing::contract::{Note, Notebook, NotebookStore, Notes};
     use cqrs_core::{BuildVersions, MemoryStore, MemoryVersions, VersionProjection, Writing};
 
     pub(super) struct Live {
         log: MemoryStore,
         notebook: Notebook,
-        versions: MemoryVersions<Vec<Note>>,
-        projection: VersionProjection<Vec<Note>>,
+        versions: MemoryVersions<Notes>,
+        projection: VersionProjection<Notes>,
     }
 
     pub(super) fn open() -> Live {
@@ -210,7 +211,7 @@ mod of_a_version {
 
     impl NotebookStore for Live {
         type Log = MemoryStore;
-        type Projection = VersionProjection<Vec<Note>>;
+        type Projection = VersionProjection<Notes>;
 
         fn log(&self) -> &MemoryStore {
             &self.log
@@ -225,7 +226,8 @@ mod of_a_version {
         }
 
         async fn notes(&self) -> Vec<Note> {
-            self.versions.read(|_, live| live.read(Vec::clone))
+            self.versions
+                .read(|_, live| live.read(|notes| notes.0.clone()))
         }
     }
 }

@@ -47,8 +47,9 @@ impl SqliteStore {
     pub async fn backup(&self, to: &Path) -> Result<(), BackupError> {
         let (from, to) = (self.shared().path.clone(), to.to_owned());
         let place = to.clone();
-        // On a reader thread for its blocking, with a connection of its own.
-        let copied = self.read(move |_| backup_file(&from, &to)).await;
+        // On a reader thread for its blocking, with a connection of its own. It is a store: to look into the file
+        // again, and close it, would take away the locks that this process has on it.
+        let copied = self.read(move |_| copy_to(&from, &to)).await;
         copied.map_err(|failure| match failure {
             ReadFailure::Failed(error) => error,
             other => BackupError::Store {
@@ -61,7 +62,8 @@ impl SqliteStore {
 
 /// Copies the store in `from`, as of one moment, to the new file `to`. Blocks.
 ///
-/// Needs no lock: another process may have the store open and append meanwhile.
+/// Needs no lock: another process may have the store open and append meanwhile. Where this process has it open, use
+/// [`SqliteStore::backup`].
 ///
 /// # Errors
 ///
@@ -71,15 +73,23 @@ pub fn backup_file(from: &Path, to: &Path) -> Result<(), BackupError> {
         path: to.to_owned(),
         source,
     };
-    if to.exists() {
-        return Err(BackupError::Exists {
-            path: to.to_owned(),
-        });
-    }
     if !inspect(from)? {
         return Err(failed(
             format!("there is no store in `{}`", from.display()).into(),
         ));
+    }
+    copy_to(from, to)
+}
+
+fn copy_to(from: &Path, to: &Path) -> Result<(), BackupError> {
+    let failed = |source: BoxError| BackupError::Store {
+        path: to.to_owned(),
+        source,
+    };
+    if to.exists() {
+        return Err(BackupError::Exists {
+            path: to.to_owned(),
+        });
     }
     let part = suffixed(to, ".part");
     let copied = copy(from, &part).and_then(|()| {

@@ -1,7 +1,7 @@
 //! Opening a file: whose it is, who uses it, and making a new one.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use cqrs_core::{BoxError, PARTITION_HASH};
@@ -108,6 +108,7 @@ pub(crate) fn open(path: &Path, options: &SqliteOptions) -> Result<Opened, OpenE
         .map(|_| connect_reader(path, options.reader_cache_kib))
         .collect::<Result<_, _>>()
         .map_err(|e| store(e.into()))?;
+    sync_seen(path).map_err(|error| store(error.into()))?;
     Ok(Opened {
         path: path.clone(),
         lock,
@@ -228,6 +229,18 @@ pub(crate) fn random_uuid() -> Result<Uuid, getrandom::Error> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes)?;
     Ok(uuid::Builder::from_random_bytes(bytes).into_uuid())
+}
+
+/// Makes durable what is seen from now on: a process that was killed may have left commits that it had written and not synced.
+///
+/// SQLite's locks are on the database file and its `-shm`, never on the `-wal`: closing a descriptor of that takes none away.
+fn sync_seen(path: &Path) -> io::Result<()> {
+    match OpenOptions::new().write(true).open(suffixed(path, "-wal")) {
+        Ok(wal) => wal.sync_data(),
+        // All is in the database file, synced before that log was taken away.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 fn connect_writer(path: &Path, options: &SqliteOptions) -> rusqlite::Result<Connection> {

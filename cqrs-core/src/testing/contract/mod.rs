@@ -21,7 +21,7 @@ pub mod snapshot;
 pub mod two_stores;
 
 pub use intents::{claims, fold, values};
-pub use notebook::{Illegible, Note, Notebook, NotebookStore};
+pub use notebook::{Illegible, Note, Notebook, NotebookStore, Notes};
 pub use replays::NotebookVersions;
 
 pub use two_stores::{TwoStores, alone, crowds, races, stops};

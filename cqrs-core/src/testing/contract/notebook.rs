@@ -24,6 +24,22 @@ pub struct Note {
     pub version: u64,
 }
 
+/// All rows, in the order in which they were written. Two are equal that hold the same: which partition came first is no
+/// part of a read model.
+#[derive(Debug, Clone, Default)]
+pub struct Notes(pub Vec<Note>);
+
+impl PartialEq for Notes {
+    fn eq(&self, other: &Self) -> bool {
+        let sorted = |notes: &Self| {
+            let mut notes = notes.0.clone();
+            notes.sort_unstable();
+            notes
+        };
+        sorted(self) == sorted(other)
+    }
+}
+
 /// An event that cannot be noted until the notebook is mended.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the event is illegible")]
