@@ -120,7 +120,9 @@ impl<S: Table> Models<S> {
         empty: S,
         fold: impl Fn(&mut S, &RecordedEvent<'_>) -> Result<(), BoxError> + Send + Sync + 'static,
     ) -> Self {
-        Self::with(name, types, empty, Arc::default(), fold)
+        let models = Self::with(name, types, empty, Arc::default(), fold);
+        models.0.sessions.without_faults();
+        models
     }
 
     fn with(

@@ -1,5 +1,6 @@
 //! Sessions: a client's end and the server's, which ends later than that, or before.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -12,7 +13,11 @@ const AGAIN: Duration = Duration::from_millis(5);
 
 /// All sessions of a server.
 #[derive(Default)]
-pub(super) struct Sessions(Mutex<Vec<Weak<dyn Ends>>>);
+pub(super) struct Sessions {
+    open: Mutex<Vec<Weak<dyn Ends>>>,
+    /// Whether no client's host is ever lost.
+    faultless: AtomicBool,
+}
 
 trait Ends: Send + Sync {
     fn end(&self);
@@ -24,6 +29,7 @@ trait Ends: Send + Sync {
 pub(super) struct Session<T: Send + 'static> {
     wire: Wire,
     slot: Arc<Slot<T>>,
+    faultless: bool,
 }
 
 struct Slot<T>(Mutex<Kept<T>>);
@@ -47,19 +53,28 @@ impl Sessions {
             ended: false,
             used: Duration::ZERO,
         })));
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|other| other.strong_count() > 0);
         let ends: Weak<dyn Ends> = Arc::<Slot<T>>::downgrade(&slot);
         all.push(ends);
         Session {
             wire: wire.clone(),
             slot,
+            faultless: self.faultless.load(Ordering::Relaxed),
         }
+    }
+
+    /// From now on no client's host is lost: what it drops, the server soon notices.
+    #[cfg(test)]
+    pub(super) fn without_faults(&self) {
+        self.faultless.store(true, Ordering::Relaxed);
     }
 
     /// The server crashes.
     pub(super) fn end_all(&self) {
-        let all = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = std::mem::take(&mut *open);
+        drop(open);
         all.iter()
             .filter_map(Weak::upgrade)
             .for_each(|slot| slot.end());
@@ -195,7 +210,11 @@ impl<T: Send + 'static> Drop for Session<T> {
     fn drop(&mut self) {
         let sim = self.wire.sim();
         // Now and then its host is lost with it, without a word.
-        let late = if sim.chance(20) { 2_000_000 } else { 1_500 };
+        let late = if !self.faultless && sim.chance(20) {
+            2_000_000
+        } else {
+            1_500
+        };
         let delay = Duration::from_micros(50 + sim.below(late));
         let slot = Arc::clone(&self.slot);
         sim.after(delay, move || slot.close());
