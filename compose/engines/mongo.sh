@@ -66,6 +66,22 @@ mongo_started() {
     [ "$(cat "$state/mongo/kind")" != mongod ] || python3 "$root/compose/mongo/initiate.py" "$(cat "$state/mongo/port")"
 }
 
+# Runs beside tests. Now and then all threads of the Python stand-in wait for a lock that none of them lets go, for ever:
+# it is killed then, started again on its data, and a line is added to the file that $1 names.
+mongo_watch() {
+    [ "$(cat "$state/mongo/kind")" = python ] || return 0
+    local status
+    while true; do
+        status=0
+        "$(python_of mongo)" "$root/compose/mongo/watch.py" "$(mongo_url)" || status=$?
+        [ "$status" = 3 ] && running mongo >/dev/null || return 0
+        say "the stand-in for MongoDB answers nobody any more: it is killed and started again"
+        halt mongo KILL
+        echo restarted >>"$1"
+        start mongo || return 1
+    done
+}
+
 mongo_signal() { echo TERM; }
 
 mongo_url() { echo "mongodb://127.0.0.1:$(cat "$state/mongo/port")/?directConnection=true"; }

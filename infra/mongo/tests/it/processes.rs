@@ -3,8 +3,10 @@
 //! The test runs itself again as the processes: what `CHILD` says is what they do.
 
 use std::collections::HashMap;
+use std::fmt::Debug;
 use std::process::Stdio;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use cqrs_core::{
     AppendError, AppendToLog, Appended, CommandId, ExpectedVersion, LogPosition, Partition,
@@ -154,16 +156,18 @@ async fn follow(store: &MongoStore, partition: Partition) -> HashMap<Uuid, (LogP
     let mut subscription = store.subscribe(partition, Position::START);
     let (mut next, mut read) = (Position::START.next(), HashMap::new());
     let mut versions = HashMap::new();
+    let mut patience = Patience::new();
     loop {
         let slice = match subscription.next_slice(100).await {
             Ok(slice) => slice,
             // A server under load, or a cut connection: asked again. Anything else is a finding.
-            Err(ReadError::Store { source }) => {
-                eprintln!("not read: {source:?}");
+            Err(error @ ReadError::Store { .. }) => {
+                patience.spend(&error);
                 continue;
             }
             Err(error) => panic!("{error:?}"),
         };
+        patience = Patience::new();
         for commit in slice {
             assert_eq!(commit.at, LogPosition::new(partition, next));
             next = next.next();
@@ -190,10 +194,11 @@ async fn run_child(child: &str) {
         ..MongoOptions::new(parts[0], parts[1])
     };
     // The network may lose this too.
+    let patience = Patience::new();
     let store = loop {
         match MongoStore::open(options.clone()).await {
             Ok(store) => break store,
-            Err(error) => eprintln!("not opened: {error:?}"),
+            Err(error) => patience.spend(&error),
         }
     };
     let tasks: Vec<_> = (0..TASKS)
@@ -255,12 +260,15 @@ async fn append_known(
     expected: ExpectedVersion,
     payloads: &[&str],
 ) -> Result<Appended, AppendError> {
+    let patience = Patience::new();
     loop {
         match store
             .append(commit(command, stream, expected, payloads))
             .await
         {
-            Err(AppendError::Store { .. } | AppendError::Overloaded) => {}
+            Err(error @ (AppendError::Store { .. } | AppendError::Overloaded)) => {
+                patience.spend(&error);
+            }
             known => return known,
         }
     }
@@ -269,13 +277,29 @@ async fn append_known(
 /// The version of a stream, read as a client reads it.
 async fn version(store: &MongoStore, stream: &cqrs_core::StreamName) -> Version {
     let mut at = Version::EMPTY;
+    let patience = Patience::new();
     loop {
         match store.read_stream(stream, at, 1_000).await {
             Ok(slice) => match slice.last() {
                 Some(last) => at = last.version,
                 None => return at,
             },
-            Err(error) => eprintln!("not read: {error:?}"),
+            Err(error) => patience.spend(&error),
         }
+    }
+}
+
+/// What is asked again and again: a server that never answers fails the test.
+struct Patience(Instant);
+
+impl Patience {
+    fn new() -> Self {
+        Self(Instant::now())
+    }
+
+    fn spend(&self, error: &dyn Debug) {
+        eprintln!("once more: {error:?}");
+        let spent = self.0.elapsed();
+        assert!(spent < Duration::from_secs(300), "for {spent:?}: {error:?}");
     }
 }
