@@ -36,7 +36,8 @@ pub struct BusError {
 
 /// Publishes commits.
 pub trait PublishEvents: Send + Sync {
-    /// Publishes every event of `slice` to `partition`, in order; answers the offset after that of the last record.
+    /// Publishes every event of `slice` to `partition`, in order; answers the offset after that of the last record, or
+    /// the [`end`](Self::end) where `slice` has none.
     ///
     /// What only the ledger needs (reserved values, the request's hash) is not published.
     ///
@@ -133,7 +134,7 @@ pub trait ConsumeEvents: Send + Sync {
     ) -> impl Future<Output = Result<(), BusError>> + Send;
 
     /// The next records of `partition`, at least one and at most `max`; waits where there is none, or where the
-    /// partition is not assigned.
+    /// partition is not assigned. It may go back by itself, and give again what it gave; it leaves nothing out.
     ///
     /// # Errors
     ///

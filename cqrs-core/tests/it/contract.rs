@@ -111,7 +111,7 @@ mod coordinator {
     cqrs_core::two_stores_contract!(stores());
 }
 
-mod replays {
+pub(crate) mod replays {
     use std::time::Duration;
 
     use cqrs_core::testing::contract::{Note, Notebook, NotebookVersions, Notes};
@@ -124,7 +124,7 @@ mod replays {
     cqrs_core::projection_contract!(super::of_a_version::open());
 
     #[derive(Clone)]
-    pub(super) struct TokioTimer;
+    pub(crate) struct TokioTimer;
 
     impl Timer for TokioTimer {
         #[expect(clippy::disallowed_methods, reason = "the timer that is passed in")]

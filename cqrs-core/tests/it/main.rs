@@ -6,6 +6,7 @@
 )]
 
 mod bans;
+mod bus;
 mod contract;
 mod coordinator;
 mod execute;

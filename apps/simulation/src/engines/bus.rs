@@ -237,10 +237,13 @@ impl PublishEvents for BusPublisher {
         let Some(session) = self.sessions.get(&partition) else {
             return Err(lost("no such partition"));
         };
+        let all: Vec<_> = slice.iter().flat_map(records).collect();
+        if all.is_empty() {
+            return self.end(partition).await;
+        }
         let mut session = session.lock().await;
         // Should this end early, what was sent belongs to a session that is over.
         let mut current = std::mem::replace(&mut *session, Session::new(&self.node));
-        let all: Vec<_> = slice.iter().flat_map(records).collect();
         let mut end = 0;
         let mut rest = &all[..];
         while !rest.is_empty() {

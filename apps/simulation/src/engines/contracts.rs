@@ -1,18 +1,22 @@
 //! The simulated engines keep what the real ones keep: the same suites, over wires that have no faults.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use cqrs_core::testing::contract::{
-    Note, Notebook, NotebookStore, NotebookVersions, Notes, TwoStores,
+    Brokers, Note, Notebook, NotebookStore, NotebookVersions, Notes, TwoStores,
 };
 use cqrs_core::testing::sim::{Node, NodeId, Sim};
 use cqrs_core::{
-    Coordinator, CoordinatorOptions, MemoryIntents, MemoryRelayMarks, Position, RecordedEvent,
+    Assigned, Assignment, BusError, BusRecord, ConsumeEvents, Coordinator, CoordinatorOptions,
+    MemoryIntents, MemoryRelayMarks, Partition, Position, RecordedEvent,
 };
 use cqrs_mongo::testing::{SimulatedLog, SimulatedOptions, SimulatedServer};
 use uuid::Uuid;
 
+use super::bus::{Bus, BusPublisher};
+use super::group::BusConsumer;
 use super::ledger::LedgerClient;
 use super::marks::MarksClient;
 use super::models::{ModelClient, Models, VersionsClient};
@@ -29,8 +33,7 @@ impl World {
     fn new() -> Self {
         let sim = Sim::new(1);
         let engine = sim.engine("engine");
-        let (sender, receiver) = std::sync::mpsc::channel();
-        sim.outside("test", move |node| drop(sender.send(node)));
+        let node = process(&sim, "test");
         let driven = sim.clone();
         tokio::spawn(async move {
             loop {
@@ -38,11 +41,7 @@ impl World {
                 tokio::task::yield_now().await;
             }
         });
-        Self {
-            node: receiver.recv().unwrap(),
-            sim,
-            engine,
-        }
+        Self { sim, node, engine }
     }
 
     fn log(&self, partitions: u16) -> SimulatedLog {
@@ -65,6 +64,12 @@ impl World {
         let store = MemoryIntents::new(self.sim.clone());
         LedgerClient::new(&self.node, self.engine, &store)
     }
+}
+
+fn process(sim: &Sim, name: &str) -> Node {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    sim.outside(name, move |node| drop(sender.send(node)));
+    receiver.recv().unwrap()
 }
 
 mod one_partition {
@@ -193,4 +198,92 @@ impl NotebookVersions for Remote {
 mod models {
     cqrs_core::projection_contract!(super::Remote::open());
     cqrs_core::replay_contract!(super::Remote::open());
+}
+
+/// A bus, and who uses it: each member is a process.
+struct Topic {
+    world: World,
+    bus: Bus,
+    joined: AtomicU64,
+}
+
+impl Topic {
+    fn open() -> Self {
+        let world = World::new();
+        Self {
+            bus: Bus::new(&world.sim, Self::PARTITIONS),
+            world,
+            joined: AtomicU64::new(0),
+        }
+    }
+}
+
+/// A process that crashes when this is dropped: there is no other way to leave.
+struct Member {
+    process: Node,
+    consumer: BusConsumer,
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.process.sim().crash(self.process.id());
+    }
+}
+
+impl Assigned for Member {
+    async fn changed(&self, seen: u64) -> Assignment {
+        self.consumer.changed(seen).await
+    }
+}
+
+impl ConsumeEvents for Member {
+    async fn seek(&self, partition: Partition, after: Position) -> Result<(), BusError> {
+        self.consumer.seek(partition, after).await
+    }
+
+    async fn next(&self, partition: Partition, max: usize) -> Result<Vec<BusRecord>, BusError> {
+        self.consumer.next(partition, max).await
+    }
+
+    fn done(&self, partition: Partition, done: Position, offset: u64) {
+        self.consumer.done(partition, done, offset);
+    }
+}
+
+impl Brokers for Topic {
+    type Publisher = BusPublisher;
+    type Consumer = Member;
+    type Timer = Node;
+
+    fn publisher(&self) -> BusPublisher {
+        let (node, engine) = (&self.world.node, self.world.engine);
+        BusPublisher::new(node, engine, &self.bus, Self::PARTITIONS)
+    }
+
+    fn reader(&self) -> Member {
+        let number = self.joined.load(Ordering::Relaxed);
+        self.join(&format!("alone-{number}"))
+    }
+
+    fn join(&self, group: &str) -> Member {
+        let number = self.joined.fetch_add(1, Ordering::Relaxed);
+        let process = process(&self.world.sim, &format!("member-{number}"));
+        Member {
+            consumer: BusConsumer::join(&process, self.world.engine, &self.bus, group),
+            process,
+        }
+    }
+
+    async fn leave(&self, member: Member) {
+        drop(member);
+    }
+
+    fn timer(&self) -> Node {
+        self.world.node.clone()
+    }
+}
+
+mod bus {
+    cqrs_core::bus_contract!(super::Topic::open());
+    cqrs_core::bus_groups_contract!(super::Topic::open());
 }

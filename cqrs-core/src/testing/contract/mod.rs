@@ -7,7 +7,9 @@
     reason = "a suite fails by panicking"
 )]
 
+pub mod bus;
 pub mod checkpoint;
+pub mod groups;
 pub mod intents;
 pub mod ledger;
 pub mod log;
@@ -20,6 +22,7 @@ pub mod reservations;
 pub mod snapshot;
 pub mod two_stores;
 
+pub use bus::Brokers;
 pub use intents::{claims, fold, values};
 pub use notebook::{Illegible, Note, Notebook, NotebookStore, Notes};
 pub use replays::NotebookVersions;
@@ -267,6 +270,51 @@ macro_rules! relay_marks_contract {
             a_taken_number_is_refused
             of_rivals_exactly_one_inserts_a_number
             keeps_relays_and_partitions_apart
+        );
+    };
+}
+
+/// Runs the suite of [`PublishEvents`](crate::PublishEvents) and [`ConsumeEvents`](crate::ConsumeEvents).
+///
+/// `bus_contract!(open().await)`, where the expression gives [`Brokers`](crate::testing::contract::Brokers), empty.
+#[macro_export]
+macro_rules! bus_contract {
+    ($open:expr) => { $crate::bus_contract!(@ $open, []); };
+    ($open:expr, ignore = $why:literal) => { $crate::bus_contract!(@ $open, [#[ignore = $why]]); };
+    (@ $open:expr, $ignore:tt) => {
+        $crate::contract_tests!(bus, $open, $ignore,
+            gives_back_what_was_published
+            a_publish_answers_where_it_ended
+            knows_what_it_holds
+            a_slice_published_again_is_there_again
+            what_was_dropped_on_its_way_is_published_again
+            publishers_at_once_lose_nothing
+            begins_behind_nothing_that_was_asked_for
+            gives_no_more_than_was_asked_for
+            waits_for_more
+            a_dropped_read_loses_nothing
+            gives_nothing_before_its_cursor_is_moved
+            cursors_are_apart
+        );
+    };
+}
+
+/// Runs the suite of [`Assigned`](crate::Assigned): of consumers that share a bus.
+///
+/// `bus_groups_contract!(open().await)`, where the expression gives what [`bus_contract!`](crate::bus_contract) takes.
+#[macro_export]
+macro_rules! bus_groups_contract {
+    ($open:expr) => { $crate::bus_groups_contract!(@ $open, []); };
+    ($open:expr, ignore = $why:literal) => { $crate::bus_groups_contract!(@ $open, [#[ignore = $why]]); };
+    (@ $open:expr, $ignore:tt) => {
+        $crate::contract_tests!(groups, $open, $ignore,
+            tells_of_each_change_until_it_is_seen
+            members_share_the_partitions
+            one_who_leaves_gives_the_others_what_it_had
+            one_who_is_gone_gives_the_others_what_it_had
+            what_is_not_ones_own_is_waited_for
+            groups_share_nothing
+            what_was_noted_skips_nothing
         );
     };
 }

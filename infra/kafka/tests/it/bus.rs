@@ -1,4 +1,4 @@
-//! Publishing and reading back.
+//! Publishing and reading back: what the contract suite cannot ask for.
 
 use std::time::Duration;
 
@@ -37,41 +37,14 @@ async fn read(
     all
 }
 
-async fn every_field_comes_back(config: KafkaConfig, topic: &str) {
-    let publisher = publisher(&config, topic);
-    let consumer = KafkaConsumer::read_all(config, topic, 4).unwrap();
-    for partition in Partition::all(4) {
-        let all = commits(partition, 1, 40);
-        let first: u64 = all[..20].iter().map(|c| c.events.len() as u64).sum();
-        let second: u64 = all[20..].iter().map(|c| c.events.len() as u64).sum();
-        assert_eq!(publisher.end(partition).await.unwrap(), 0);
-        assert_eq!(
-            publisher.publish(partition, &all[..20]).await.unwrap(),
-            first
-        );
-        let end = publisher.publish(partition, &all[20..]).await.unwrap();
-        assert_eq!(end, first + second);
-        assert_eq!(publisher.end(partition).await.unwrap(), end);
-        assert_eq!(publisher.publish(partition, &[]).await.unwrap(), end);
-        let found = soon(read(&consumer, 4, partition, Position::START, 40)).await;
-        assert_eq!(found, all);
-    }
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_consumer_says_so() {
+    let (_cluster, config) = mock(1);
+    let consumer = KafkaConsumer::read_all(config, "events", 1).unwrap();
+    consumer.seek(FIRST, Position::START).await.unwrap();
     consumer.close().await;
-    assert!(consumer.next(FIRST, 1).await.is_err());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn on_the_mock_every_field_comes_back_in_order() {
-    let (_cluster, config) = mock(4);
-    every_field_comes_back(config, "events").await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs KAFKA_BROKERS"]
-async fn every_field_comes_back_in_order() {
-    let topic = unique("fields");
-    ensure_topic(&brokers(), &topic, 4).await.unwrap();
-    every_field_comes_back(brokers(), &topic).await;
+    assert!(soon(consumer.next(FIRST, 1)).await.is_err());
+    assert!(soon(consumer.seek(FIRST, Position::START)).await.is_err());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -240,11 +213,8 @@ async fn a_topic_made_anew_does_not_hold_what_it_held() {
     let publisher = publisher(&brokers(), &topic);
     let all = commits(FIRST, 1, 40);
     let holds = |position, offset| publisher.holds(FIRST, Position::new(position), offset);
-    assert!(!soon(holds(1, 0)).await.unwrap());
     let end = soon(publisher.publish(FIRST, &all[..5])).await.unwrap();
     assert!(soon(holds(5, end)).await.unwrap());
-    assert!(!soon(holds(4, end)).await.unwrap());
-    assert!(!soon(holds(6, end + 1)).await.unwrap());
 
     let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
         .set("bootstrap.servers", brokers().brokers)
