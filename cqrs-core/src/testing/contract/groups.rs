@@ -8,7 +8,9 @@ use futures_util::future::{join, join_all, select_all};
 use crate::bus::{Assigned, Assignment, ConsumeEvents};
 use crate::position::{Partition, Position};
 
-use super::bus::{Brokers, Reading, assigned, commits, end, has_all, partitions, publish, soon};
+use super::brokers::{
+    Brokers, Reading, assigned, commits, end, has_all, partitions, publish, soon,
+};
 
 const GROUP: &str = "readers";
 

@@ -7,6 +7,7 @@
     reason = "a suite fails by panicking"
 )]
 
+mod brokers;
 pub mod bus;
 pub mod checkpoint;
 pub mod groups;
@@ -22,7 +23,7 @@ pub mod reservations;
 pub mod snapshot;
 pub mod two_stores;
 
-pub use bus::Brokers;
+pub use brokers::Brokers;
 pub use intents::{claims, fold, values};
 pub use notebook::{Illegible, Note, Notebook, NotebookStore, Notes};
 pub use replays::NotebookVersions;
