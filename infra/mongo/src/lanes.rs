@@ -170,7 +170,8 @@ impl<E: Engine> TailLog for Lanes<E> {
 
     async fn head(&self, partition: Partition) -> Result<Position, ReadError> {
         let lane = self.lane(partition)?;
-        let head = lane.engine.head(Position::START).await;
+        // What is known to be durable stays so: only what may be past it is looked for.
+        let head = lane.engine.head(lane.tail.head()).await;
         let head = head.map_err(read::store)?;
         lane.tail.reached(head);
         Ok(head)
