@@ -53,11 +53,11 @@ mongo_launch() {
     python)
         # Synced at every commit, as journaled writes are promised to be.
         launch mongo "$(dirname "$(python_of mongo)")/secantusd-py" --host 127.0.0.1 --port "$1" --storage-path "$home/data" \
-            --cache-size 256M --log-level WARNING --sync-on-commit
+            --cache-size 2G --log-level WARNING --sync-on-commit
         ;;
     rust)
         launch mongo "$(mongo_rust)/bin/secantusd-rs" --host 127.0.0.1 --port "$1" --storage-path "$home/data" \
-            --cache-size 256M --log-level WARNING --sync-on-commit
+            --cache-size 2G --log-level WARNING --sync-on-commit
         ;;
     esac
 }
@@ -66,8 +66,10 @@ mongo_started() {
     [ "$(cat "$state/mongo/kind")" != mongod ] || python3 "$root/compose/mongo/initiate.py" "$(cat "$state/mongo/port")"
 }
 
-# Runs beside tests. Now and then all threads of the Python stand-in wait for a lock that none of them lets go, for ever:
-# it is killed then, started again on its data, and a line is added to the file that $1 names.
+# Runs beside tests. A Python stand-in whose cache is full stops for ever: the thread that has its lock waits for pages which the
+# threads that wait for the lock hold back. With a cache of 256 MiB (of which updates may have a tenth) the tests did that now and
+# then; so it has more, which it need not use. Should it happen all the same, it is killed, started again on its data, and a line
+# is added to the file that $1 names.
 mongo_watch() {
     [ "$(cat "$state/mongo/kind")" = python ] || return 0
     local status
