@@ -76,7 +76,12 @@ async fn order_is_kept_through_errors_that_are_tried_again() {
         };
         cluster.request_errors(RDKafkaApiKey::Produce, &[error; 2]);
         // Where the answer to a retry is that the records are there already, and not where, the slice is published again.
-        soon(async { while publisher.publish(FIRST, slice).await.is_err() {} }).await;
+        while let Err(error) = soon(publisher.publish(FIRST, slice)).await {
+            assert!(
+                error.source.to_string().contains("unknown offset"),
+                "{error:?}"
+            );
+        }
     }
     let consumer = KafkaConsumer::read_all(config, "events", 1).unwrap();
     let found = soon(read(&consumer, 1, FIRST, Position::START, 600)).await;
