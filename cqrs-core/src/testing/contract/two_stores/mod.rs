@@ -10,6 +10,7 @@ mod fuse;
 mod plate;
 pub mod races;
 pub mod stops;
+pub mod takeovers;
 
 use uuid::Uuid;
 
